@@ -1,0 +1,59 @@
+"""What can go wrong. Every message says what was given, what is allowed and what to do.
+
+ParseEngineError
+├── ConfigError             a setting is unknown, of the wrong type or out of range
+├── PromptError             the prompt is empty or too long
+├── ModelError              a model cannot be used as asked
+│   ├── ModelNotFoundError      no such model, or it has not been pulled
+│   ├── UnsupportedModelError   sliding-window or state-space targets, missing label tokens, unusable templates
+│   └── DownloadError           no space, checksum mismatch, interrupted or refused download
+├── DeviceError             the device asked for is absent
+└── DataError               a task's data or a results file is missing or broken
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ParseEngineError(Exception):
+    """Base of all errors that the user can act on. The command line prints the message and exits with 2."""
+
+
+class ConfigError(ParseEngineError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class PromptError(ParseEngineError):
+    """The prompt is empty or too long."""
+
+
+class ModelError(ParseEngineError):
+    """A model cannot be used as asked."""
+
+
+class ModelNotFoundError(ModelError):
+    """No such model, or it has not been pulled."""
+
+
+class UnsupportedModelError(ModelError):
+    """The model's architecture, tokenizer or template cannot do what was asked."""
+
+
+class DownloadError(ModelError):
+    """No space, checksum mismatch, interrupted or refused download."""
+
+
+class DeviceError(ParseEngineError):
+    """The device asked for is absent."""
+
+
+class DataError(ParseEngineError):
+    """A task's data or a results file is missing or broken."""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""

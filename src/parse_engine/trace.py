@@ -1,0 +1,136 @@
+"""What an answer carries: its text and a trace of how it came about; and the events of a streamed answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+FinishReason = Literal["stop", "length"]
+Method = Literal["target", "draft", "parse"]
+
+
+@dataclass(frozen=True)
+class BoundaryVerdict:
+    """One judged prefix."""
+
+    end: int
+    """Draft tokens in the prefix, counted in the target's tokens."""
+    p: float
+    """Confidence that the prefix is right, in [0, 1]."""
+    label_mass: float | None
+    """Probability that the target gave to the labels together; None for judges without labels."""
+    accepted: bool
+    """Whether the prefix lies within what was committed by verdict."""
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Wall-clock seconds by phase; `total` covers everything from the prompt to the finished answer."""
+
+    draft: float = 0.0
+    verify: float = 0.0
+    continue_: float = 0.0
+    total: float = 0.0
+
+    def to_dict(self) -> dict[str, float]:
+        return {"draft": self.draft, "verify": self.verify, "continue": self.continue_, "total": self.total}
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How an answer came about. All token counts are in the target's tokens (the drafter's for method `draft`)."""
+
+    method: Method
+    draft_text: str
+    draft_tokens: int
+    committed_tokens: int
+    """Draft tokens kept: by verdict, and after the boundary by equality with the target's own greedy choice."""
+    committed_text: str
+    target_tokens: int
+    """Tokens that the target wrote itself."""
+    verify_passes: int
+    boundaries: tuple[BoundaryVerdict, ...]
+    computed_tokens: int
+    """Token rows that went through the target, suffix rows included."""
+    seconds: Seconds
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "draft_text": self.draft_text,
+            "draft_tokens": self.draft_tokens,
+            "committed_tokens": self.committed_tokens,
+            "committed_text": self.committed_text,
+            "target_tokens": self.target_tokens,
+            "verify_passes": self.verify_passes,
+            "boundaries": [
+                {"end": b.end, "p": b.p, "label_mass": b.label_mass, "accepted": b.accepted} for b in self.boundaries
+            ],
+            "computed_tokens": self.computed_tokens,
+            "seconds": self.seconds.to_dict(),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished answer."""
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    trace: Trace
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that `parse-engine generate --json` prints."""
+        return {
+            "text": self.text,
+            "finish_reason": self.finish_reason,
+            "usage": {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens},
+            "trace": self.trace.to_dict(),
+        }
+
+
+# Events, in the order in which `Engine.stream` yields them.
+
+
+@dataclass(frozen=True)
+class Drafting:
+    """More draft text from the drafter; nothing of it is decided yet."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The verdicts on the draft. `ends` are the boundaries as character offsets into `draft_text`."""
+
+    draft_text: str
+    boundaries: tuple[BoundaryVerdict, ...]
+    ends: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The part of the draft that is kept; it is final."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Continuing:
+    """More final text from the model that finishes the answer (the only model of `target` and `draft`)."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The finished answer."""
+
+    answer: Answer
+
+
+Event = Drafting | Verified | Committed | Continuing | Done
