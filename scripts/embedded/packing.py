@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from wordings import Draft, flawed_draft, right_draft, target_lines
 
 from parse_engine.bench.tiny import Problem
+from wordings import Draft, flawed_draft, right_draft, target_lines
 
 
 @dataclass
@@ -82,13 +82,15 @@ class Packer:
         return row
 
     def judged_row(self, problem: Problem, draft: Draft, prefixes: int) -> Row:
-        """Question, a draft in the drafter's words, verdicts on `prefixes` of its prefixes, and the target's own continuation."""
+        """Question, a draft in the drafter's words, `prefixes` verdicts, and at times the target's continuation."""
         row = Row()
         base = self.prompt(row, problem)
         ends, tokens = [], []
         for index, line in enumerate(draft.lines):
             piece = self.encode(line)
-            if index < draft.first_wrong:  # the digits of the right lines: dense practice in reading the drafter's words
+            if (
+                index < draft.first_wrong
+            ):  # the digits of the right lines: dense practice in reading the drafter's words
                 at = base + len(tokens)
                 row.tasks += [(at + k, t, 0.5) for k, t in enumerate(piece) if t in self._digits]
             tokens += piece
@@ -97,12 +99,15 @@ class Packer:
         cuts = range(1, len(draft.lines))
         # Half of the judged prefixes lie around the first mistake, where the verdict is hard.
         near = [c for c in cuts if abs(c - draft.first_wrong - 0.5) < 1]
-        chosen = {self.rng.choice(near) if near and self.rng.random() < 0.5 else self.rng.choice(cuts) for _ in range(prefixes - 1)}
+        chosen = {
+            self.rng.choice(near) if near and self.rng.random() < 0.5 else self.rng.choice(cuts)
+            for _ in range(prefixes - 1)
+        }
         for cut in sorted(chosen):
             self._verdict(row, "prefix", base + ends[cut - 1], draft.prefix_is_right(cut))
         self._verdict(row, "full", base + ends[-1], draft.is_right)
         kept = self.rng.randint(1, min(draft.first_wrong, len(problem.events) + 1)) if draft.first_wrong else 0
-        if kept:
+        if kept and self.rng.random() < 0.5:
             self.answer(row, target_lines(problem)[kept:], base + ends[kept - 1])
         return row
 

@@ -1,4 +1,4 @@
-"""The tokenizer of the embedded pair: byte-level BPE in which every word of the task is one token and a number is its digits."""
+"""The tokenizer of the embedded pair: byte-level BPE; a word of the task is one token, a number is its digits."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
-from wordings import drafter_lines, target_lines
 
 from parse_engine.bench import tiny
+from wordings import drafter_lines, target_lines
 
 SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 VOCABULARY = 1280

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from packing import Packer, Row, collate
-from tokenizer import build
 from torch.nn import functional as F
 from transformers import AttentionInterface, AutoTokenizer, LlamaConfig, LlamaForCausalLM
-from wordings import drafter_lines, target_lines
 
+from packing import Packer, Row, collate
 from parse_engine.bench import tiny
+from tokenizer import build
+from wordings import drafter_lines, target_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 JUDGE = json.loads((ROOT / "src/parse_engine/prefix/judge_prompts.json").read_text())["v1"]
@@ -56,19 +56,23 @@ def new_model(role: str, vocabulary: int, eos: int, pad: int) -> LlamaForCausalL
     return LlamaForCausalLM(config)
 
 
-def target_rows(packer: Packer, progress: float, seed: int) -> Iterator[Row]:
+# Tokens after which the target moves on: from short answers to full ones, and from answers alone to judged drafts.
+SHORT_UNTIL, ANSWERS_UNTIL = 2.4e6, 4e6
+
+
+def target_rows(packer: Packer, seen: int, seed: int) -> Iterator[Row]:
     """Answers first and short; then full-length answers and judged drafts."""
     short = tiny.problems("train", seed, max_steps=4)
     full = tiny.problems("train", seed + 1)
     while True:
-        problem = next(short if progress < 0.08 else full)
-        if progress < 0.2 or packer.rng.random() < 0.4:
+        problem = next(short if seen < SHORT_UNTIL else full)
+        if seen < ANSWERS_UNTIL or packer.rng.random() < 0.35:
             yield packer.answer_row(problem, target_lines(problem))
         else:
-            yield packer.judged_row(problem, packer.draft(problem), prefixes=4)
+            yield packer.judged_row(problem, packer.draft(problem), prefixes=6)
 
 
-def drafter_rows(packer: Packer, progress: float, seed: int) -> Iterator[Row]:
+def drafter_rows(packer: Packer, seen: int, seed: int) -> Iterator[Row]:
     for problem in tiny.problems("train", seed):
         yield packer.answer_row(problem, drafter_lines(problem))
 
@@ -109,17 +113,15 @@ def train(role: str, out: Path, tokens: float, batch_tokens: int, seed: int, log
     while seen < tokens:
         progress = seen / tokens
         packer = Packer(tokenizer, JUDGE, random.Random(f"{seed}-{step}"))
-        stream = ROWS[role](packer, progress, seed * 1_000_003 + 2 * step)
+        stream = ROWS[role](packer, seen, seed * 1_000_003 + 2 * step)
         rows: list[Row] = []
         size = 0
         while size < batch_tokens:
             rows.append(next(stream))
             size += len(rows[-1].tokens)
         loss = 0.0
-        # Rows of like length together: less padding, and attention is quadratic in the longest.
-        rows.sort(key=lambda row: len(row.tokens))
         weight_sum = sum(weight for row in rows for *_, weight in row.tasks)
-        for part in _halves(rows):
+        for part in _parts(rows):
             batch = collate(part)
             with torch.autocast("cpu", torch.bfloat16):
                 hidden = model.model(
@@ -150,9 +152,17 @@ def train(role: str, out: Path, tokens: float, batch_tokens: int, seed: int, log
         if step % log_every == 0:
             speed = (seen - began_seen) / (time.perf_counter() - began)
             figures = "  ".join(f"{k} {v:.4f}" for k, v in sorted(running.items()))
-            print(f"{role} step {step}  {seen / 1e6:.2f}M of {tokens / 1e6:.1f}M  {figures}  {speed:.0f} tok/s", flush=True)
-        if step % 200 == 0:
-            state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in opts], "step": step, "seen": seen}
+            print(
+                f"{role} step {step}  {seen / 1e6:.2f}M of {tokens / 1e6:.1f}M  {figures}  {speed:.0f} tok/s",
+                flush=True,
+            )
+        if step % 100 == 0:
+            state = {
+                "model": model.state_dict(),
+                "optimizers": [o.state_dict() for o in opts],
+                "step": step,
+                "seen": seen,
+            }
             torch.save(state, checkpoint.with_suffix(".tmp"))
             checkpoint.with_suffix(".tmp").replace(checkpoint)
     model.config._attn_implementation = "sdpa"
@@ -160,16 +170,18 @@ def train(role: str, out: Path, tokens: float, batch_tokens: int, seed: int, log
     tokenizer.save_pretrained(out / role)
 
 
-def _halves(rows: list[Row]) -> list[list[Row]]:
-    middle = -(-len(rows) // 2)
-    return [part for part in (rows[:middle], rows[middle:]) if part]
+def _parts(rows: list[Row], parts: int = 4) -> list[list[Row]]:
+    """Rows of like length together: less padding, and attention is quadratic in the longest."""
+    ordered = sorted(rows, key=lambda row: len(row.tokens))
+    size = -(-len(ordered) // parts)
+    return [ordered[at : at + size] for at in range(0, len(ordered), size)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["tokenizer", "drafter", "target", "all"])
     parser.add_argument("--out", type=Path, default=ROOT / "build/embedded")
-    parser.add_argument("--target-tokens", type=float, default=32e6)
+    parser.add_argument("--target-tokens", type=float, default=20e6)
     parser.add_argument("--drafter-tokens", type=float, default=6e6)
     parser.add_argument("--batch-tokens", type=int, default=6144)
     parser.add_argument("--seed", type=int, default=1)

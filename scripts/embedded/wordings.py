@@ -111,7 +111,7 @@ def flawed_draft(problem: Problem, rng: random.Random) -> Draft:
     for index, event in enumerate(problem.events):
         before, written = count, event
         mistake = rng.choice(kinds) if index == at else None
-        if mistake == "amount" and not event.amount or mistake == "skip" and index == steps - 1:
+        if (mistake == "amount" and not event.amount) or (mistake == "skip" and index == steps - 1):
             mistake = "result"
         if mistake == "skip":
             continue

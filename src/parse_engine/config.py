@@ -117,7 +117,7 @@ class ParseConfig(_Checked):
     """How drafts are judged (PARSE, arXiv 2605.04263; where the paper is silent the values are ours)."""
 
     judge: Judge = "prompt"
-    """`prompt` asks the target whether a prefix is correct; `likelihood` reads its probabilities of the draft tokens."""
+    """`prompt` asks the target whether a prefix is correct; `likelihood` reads its probabilities of the draft."""
     threshold: float = 0.5
     """A prefix passes when its confidence is at least this."""
     full_threshold: float = 0.5
@@ -127,7 +127,7 @@ class ParseConfig(_Checked):
     max_prefixes: int = 16
     """Most prefixes judged per draft, the full answer included."""
     boundary_rule: BoundaryRule = "first-failure"
-    """`first-failure` commits up to the last prefix before the first that fails; `last-success` up to the last that passes."""
+    """`first-failure` commits the prefixes before the first that fails; `last-success` up to the last that passes."""
     judge_prompt: str = "v1"
     """Version of the judge's wording (parse_engine/prefix/judge_prompts.json)."""
     judge_suffix: str | None = None

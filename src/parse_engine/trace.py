@@ -50,6 +50,8 @@ class Trace:
     """Tokens that the target wrote itself."""
     verify_passes: int
     boundaries: tuple[BoundaryVerdict, ...]
+    boundary_offsets: tuple[int, ...]
+    """The boundaries as character offsets into `draft_text`."""
     computed_tokens: int
     """Token rows that went through the target, suffix rows included."""
     seconds: Seconds
@@ -67,6 +69,7 @@ class Trace:
             "boundaries": [
                 {"end": b.end, "p": b.p, "label_mass": b.label_mass, "accepted": b.accepted} for b in self.boundaries
             ],
+            "boundary_offsets": list(self.boundary_offsets),
             "computed_tokens": self.computed_tokens,
             "seconds": self.seconds.to_dict(),
             "warnings": list(self.warnings),

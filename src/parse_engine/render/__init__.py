@@ -1,0 +1,1 @@
+"""Answers made visible: in the terminal and as an HTML page."""

@@ -1,0 +1,239 @@
+"""The reference back end: Hugging Face transformers, on a CPU or one GPU.
+
+One packed forward with the layout's mask; SDPA by default, FlexAttention's block mask where it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+
+from parse_engine.backends.base import Scores, VerifyRequest
+from parse_engine.backends.kv_cache import KVCache
+from parse_engine.backends.sampling import Sampler
+from parse_engine.config import SamplingParams
+from parse_engine.errors import ConfigError, DeviceError, ModelNotFoundError, UnsupportedModelError
+from parse_engine.prefix.layout import Layout, mask_mod, pack, visible
+from parse_engine.text import Codec
+
+Attention = Literal["sdpa", "flex_attention", "eager"]
+_DTYPES = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_STATE_SPACE = {"mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm", "recurrent_gemma", "zamba", "zamba2", "jamba"}
+# LM-head rows at a time: a vocabulary of 150,000 makes 64 rows of float32 logits 40 MB.
+_HEAD_ROWS = 64
+
+
+class HFModel:
+    """A causal language model of transformers behind the engine's protocol (see backends/base.py)."""
+
+    def __init__(self, model: PreTrainedModel, codec: Codec, name: str):
+        self.name = name
+        self.codec = codec
+        self.computed_tokens = 0
+        self._model = model.train(False)
+        self._decoder: torch.nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
+        self._config = model.config.get_text_config()
+        self.context_length = int(self._config.max_position_embeddings)
+        self.eos = _eos_tokens(model)
+        self.cache = KVCache(self._config)
+
+    @classmethod
+    def load(
+        cls, path: Path, *, device: str = "auto", dtype: str = "auto", attention: Attention = "sdpa", name: str = ""
+    ) -> HFModel:
+        """Load a model folder.
+
+        Raises:
+            ModelNotFoundError: the folder holds no model.
+            DeviceError: CUDA was asked for and is absent.
+            ConfigError: an unknown dtype or device.
+        """
+        if dtype not in _DTYPES:
+            raise ConfigError(f"dtype is '{dtype}'; it must be one of {', '.join(_DTYPES)}.")
+        where = pick_device(device)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            model = AutoModelForCausalLM.from_pretrained(path, dtype=_DTYPES[dtype], attn_implementation=attention)
+        except (OSError, ValueError) as error:
+            raise ModelNotFoundError(f"no usable model in {path}: {str(error).splitlines()[0]}") from error
+        torch.nn.Module.to(model, where)
+        return cls(model, Codec(tokenizer), name or str(path))
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self._model.device
+        return device
+
+    @property
+    def vocabulary(self) -> int:
+        """Token ids that the model knows; the tokenizer may use fewer."""
+        return int(self._config.vocab_size)
+
+    @torch.inference_mode()
+    def decode(self, tokens: Sequence[int], params: SamplingParams, max_tokens: int) -> Iterator[int]:
+        sample = Sampler(params, self.device)
+        hidden = self._hidden_after(tokens)
+        for remaining in range(max_tokens, 0, -1):
+            token = sample(self._logits(hidden))
+            yield token
+            if token in self.eos or remaining == 1:
+                return
+            hidden = self._forward([token], [len(self.cache.tokens)])[-1]
+
+    @torch.inference_mode()
+    def verify(self, request: VerifyRequest) -> Scores:
+        prompt, draft = len(request.prompt), len(request.draft)
+        base = [*request.prompt, *request.draft]
+        # The last prompt row predicts the first draft token: it is computed here even when it is cached.
+        cached = self.cache.reuse(base, most=prompt - 1)
+        ends = [prompt + end for end in request.boundaries] if request.suffixes else []
+        layout = pack(base, cached, ends, request.suffixes)
+        hidden = self._packed(layout, base)
+        labels = logprobs = None
+        if request.suffixes:
+            labels = self._label_mass(hidden[layout.reads], request.labels)
+        if request.logprobs:
+            logprobs = self._logprobs(hidden[prompt - 1 - cached : layout.base - 1], request.draft)
+        assert len(self.cache.tokens) == prompt + draft
+        return Scores(labels, logprobs)
+
+    @torch.inference_mode()
+    def agreeing(self, tokens: Sequence[int], proposal: Sequence[int]) -> int:
+        for count, token in enumerate(proposal):
+            hidden = self.cache.row(len(tokens) - 1 + count)
+            if hidden is None or int(self._logits(hidden).argmax()) != token:
+                return count
+        return len(proposal)
+
+    def _hidden_after(self, tokens: Sequence[int]) -> Tensor:
+        """[d] final hidden state of the last of `tokens`, computing no more than the cache lacks."""
+        cached = self.cache.reuse(tokens, most=len(tokens))
+        if cached == len(tokens):
+            known = self.cache.row(cached - 1)
+            if known is not None:
+                return known
+            cached = self.cache.reuse(tokens, most=cached - 1)
+        return self._forward(tokens[cached:], range(cached, len(tokens)))[-1]
+
+    def _forward(self, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
+        """[T, d] final hidden states of new, causally masked tokens, which join the cache."""
+        hidden = self._run(torch.tensor([tokens]), torch.tensor([positions]), None)
+        self.cache.append(tokens, hidden)
+        return hidden
+
+    def _packed(self, layout: Layout, base: Sequence[int]) -> Tensor:
+        """[Q, d] final hidden states of a packed pass; only its base rows stay in the cache."""
+        hidden = self._run(layout.tokens[None], layout.positions[None], self._mask(layout))
+        self.cache.crop_rows(len(layout.tokens) - layout.base)
+        self.cache.append(base[layout.cached :], hidden[: layout.base])
+        return hidden
+
+    def _run(self, tokens: Tensor, positions: Tensor, mask: Any) -> Tensor:
+        self.computed_tokens += tokens.shape[1]
+        output = self._decoder(
+            input_ids=tokens.to(self.device),
+            position_ids=positions.to(self.device),
+            attention_mask=mask,
+            past_key_values=self.cache.past,
+            use_cache=True,
+        )
+        hidden: Tensor = output.last_hidden_state[0]
+        return hidden
+
+    def _mask(self, layout: Layout) -> Any:
+        """The layout's visibility in the form that the attention implementation takes."""
+        if self._config._attn_implementation == "flex_attention":
+            from torch.nn.attention.flex_attention import create_block_mask
+
+            rows = len(layout.tokens)
+            return create_block_mask(mask_mod(layout, self.device), 1, 1, rows, layout.keys, device=str(self.device))
+        seen = visible(layout).to(self.device)
+        additive = torch.zeros(seen.shape, dtype=self._model.dtype, device=self.device)
+        return additive.masked_fill_(~seen, torch.finfo(self._model.dtype).min)[None, None]
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """[..., V] logits of hidden states [..., d], with what the architecture does after its LM head."""
+        logits: Tensor = self._model.get_output_embeddings()(hidden)
+        if (scale := getattr(self._config, "logits_scaling", None)) is not None:  # Granite
+            logits = logits / scale
+        if (scale := getattr(self._config, "logit_scale", None)) is not None:  # Cohere
+            logits = logits * scale
+        if (cap := getattr(self._config, "final_logit_softcapping", None)) is not None:  # Gemma
+            logits = torch.tanh(logits / cap) * cap
+        return logits
+
+    def _label_mass(
+        self, hidden: Tensor, labels: tuple[tuple[int, ...], tuple[int, ...]]
+    ) -> tuple[tuple[float, float], ...]:
+        """The probabilities of Correct and of Incorrect in each row of [N, d] hidden states."""
+        probs = torch.softmax(self._logits(hidden).float(), dim=-1)
+        right, wrong = (probs[:, list(ids)].sum(-1).tolist() for ids in labels)
+        return tuple(zip(right, wrong, strict=True))
+
+    def _logprobs(self, hidden: Tensor, tokens: Sequence[int]) -> tuple[float, ...]:
+        """log p of each token, read at the row before it: hidden [L, d], tokens L."""
+        chosen = torch.tensor(tokens, device=self.device)
+        parts = [
+            torch.log_softmax(self._logits(rows).float(), dim=-1).gather(-1, ids[:, None])[:, 0]
+            for rows, ids in zip(torch.split(hidden, _HEAD_ROWS), torch.split(chosen, _HEAD_ROWS), strict=True)
+        ]
+        return tuple(torch.cat(parts).tolist())
+
+
+def pick_device(device: str) -> torch.device:
+    """`auto` is the first GPU, else the CPU.
+
+    Raises:
+        DeviceError: CUDA was asked for and is absent.
+        ConfigError: not a device.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"device is '{device}'; it must be auto, cpu, cuda or cuda:N.") from None
+    if chosen.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device is '{device}'; it must be auto, cpu, cuda or cuda:N.")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise DeviceError(
+            f"device is '{device}', and this machine has {count} CUDA device{'s' * (count != 1)} that torch can use. "
+            "Use --device cpu, or install a CUDA build of torch."
+        )
+    return chosen
+
+
+def check_target(path: Path) -> None:
+    """Refuse a target whose cache cannot be rolled back, before its weights are loaded.
+
+    Raises:
+        UnsupportedModelError: sliding-window, state-space or hybrid layers.
+        ModelNotFoundError: the folder holds no model configuration.
+    """
+    try:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(path).get_text_config()
+    except (OSError, ValueError) as error:
+        raise ModelNotFoundError(f"no usable model in {path}: {str(error).splitlines()[0]}") from error
+    kinds = set(getattr(config, "layer_types", None) or []) - {"full_attention"}
+    if not KVCache(config).can_crop:
+        kinds.add("sliding_attention")
+    if config.model_type in _STATE_SPACE:
+        kinds.add("state space")
+    if kinds:
+        raise UnsupportedModelError(
+            f"the target in {path} has {', '.join(sorted(kinds))} layers, whose cache cannot be taken back to a "
+            "boundary. PARSE needs full attention in every layer; use another target, or --method target."
+        )
+
+
+def _eos_tokens(model: PreTrainedModel) -> frozenset[int]:
+    """All ids that end an answer, from the generation config, else from the model's."""
+    generation = getattr(model.generation_config, "eos_token_id", None)
+    ids = generation if generation is not None else model.config.get_text_config().eos_token_id
+    return frozenset([ids] if isinstance(ids, int) else ids or [])

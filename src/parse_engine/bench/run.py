@@ -1,0 +1,178 @@
+"""A bench run: every method answers every question, interleaved, so that a drift of the machine hits all alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from parse_engine.bench.provenance import describe, describe_task
+from parse_engine.bench.records import Record
+from parse_engine.bench.summary import Summary, summarize
+from parse_engine.bench.tasks import Question, Task
+from parse_engine.config import SamplingParams, choices
+from parse_engine.errors import ConfigError, did_you_mean
+from parse_engine.trace import Answer, Method
+
+ANSWERS_FILE = "answers.jsonl"
+RUN_FILE = "run.json"
+EVICTING = [{"role": "user", "content": "0"}]  # shares nothing with a question but the template's opening
+
+
+class Generates(Protocol):
+    """What the bench asks of an engine."""
+
+    def generate(self, prompt: list[dict[str, str]], params: SamplingParams, *, method: Method) -> Answer:
+        """Answer a conversation."""
+
+
+@dataclass(frozen=True)
+class _Ask:
+    task: Task
+    question: Question
+    method: Method
+
+
+def run(
+    engine: Generates,
+    tasks: Sequence[Task],
+    methods: Sequence[Method],
+    limit: int | None = None,
+    params: SamplingParams | None = None,
+    output: Path | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+) -> Summary:
+    """Let every method answer the first `limit` questions of every task, and summarize.
+
+    Each method answers the first question once before the clock counts, and no answer finds anything of its question in
+    the models' prefix caches. A progress bar goes to stderr. Into the directory `output` go `answers.jsonl`, a line
+    per answer as it is finished, and `run.json`: the summary, and where it comes from, `settings` (plain data: models,
+    config) included.
+
+    Raises:
+        ConfigError: methods, tasks or limit are not usable, or `output` holds a run already.
+        DataError: a task's data is missing or broken.
+    """
+    params = params or SamplingParams()
+    check(tasks, methods, limit)
+    questions = {task.name: task.questions(limit) for task in tasks}
+    provenance = {
+        **describe(),
+        "settings": dict(settings or {}),
+        "params": asdict(params),
+        "methods": list(methods),
+        "tasks": {task.name: describe_task(task, questions[task.name]) for task in tasks},
+    }
+    if output is not None:
+        _create(output, provenance)
+    for method in methods:
+        engine.generate(list(questions[tasks[0].name][0].messages), params, method=method)
+    asks = list(interleave([(task, question) for task in tasks for question in questions[task.name]], methods))
+    records = _answer_all(engine, asks, methods, params, output)
+    # Methods in the order given: the rotation may let another one begin a task.
+    summary = summarize(sorted(records, key=lambda record: methods.index(record.method)))
+    if output is not None:
+        _write_json(output / RUN_FILE, {**provenance, "summary": to_plain(summary)})
+    return summary
+
+
+def interleave(questions: Sequence[tuple[Task, Question]], methods: Sequence[Method]) -> Iterator[_Ask]:
+    """Question by question, every method; who goes first rotates from question to question."""
+    for number, (task, question) in enumerate(questions):
+        first = number % len(methods)
+        for method in [*methods[first:], *methods[:first]]:
+            yield _Ask(task, question, method)
+
+
+def to_plain(summary: Summary) -> dict[str, dict[str, dict[str, Any]]]:
+    """The summary as plain data: the object that `parse-engine bench run --json` prints."""
+    return {task: {method: row.to_dict() for method, row in methods.items()} for task, methods in summary.items()}
+
+
+def _forget(engine: Generates, methods: Sequence[Method]) -> None:
+    """Push the last question and its answer out of the prefix caches, by a short prompt to each model.
+
+    Otherwise a method that runs after another would get the prompt, or even its own answer, for nothing.
+    """
+    models: Sequence[Method] = ("target", "draft") if any(method != "target" for method in methods) else ("target",)
+    for alone in models:
+        engine.generate(EVICTING, SamplingParams(max_tokens=1), method=alone)
+
+
+def _answer_all(
+    engine: Generates, asks: Sequence[_Ask], methods: Sequence[Method], params: SamplingParams, output: Path | None
+) -> list[Record]:
+    """Records in the order of `asks`. Grading happens between the answers and is not timed.
+
+    The first warning of each method is shown; the records count them all.
+    """
+    records: list[Record] = []
+    with _progress() as progress:
+        bar = progress.add_task("bench", total=len(asks))
+        for ask in asks:
+            progress.update(bar, description=f"{ask.task.name} {ask.method}")
+            _forget(engine, methods)
+            answer = engine.generate(list(ask.question.messages), params, method=ask.method)
+            right = ask.task.grade(ask.question, answer.text)
+            record = Record.of(ask.task.name, ask.question.id, ask.method, answer, right)
+            if record.warnings and not any(r.warnings for r in records if r.method == ask.method):
+                progress.console.print(f"warning: method {ask.method}: {answer.trace.warnings[0]}", markup=False)
+            records.append(record)
+            if output is not None:
+                with (output / ANSWERS_FILE).open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(record.to_dict()) + "\n")
+            progress.advance(bar)
+    return records
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    return Progress(*columns, *times, console=Console(stderr=True), refresh_per_second=1, speed_estimate_period=3600)
+
+
+def check(tasks: Sequence[Task], methods: Sequence[str], limit: int | None) -> None:
+    """Refuse what cannot be run; `run` does so too, but by then the models are loaded.
+
+    Raises:
+        ConfigError: no task or method, an unknown or a repeated one, or a limit below 1.
+        DataError: a task's data is missing or broken.
+    """
+    known = choices(Method)
+    for method in methods:
+        if method not in known:
+            hint = did_you_mean(method, known)
+            raise ConfigError(f"unknown method '{method}'.{hint} Known methods: {', '.join(known)}.")
+    _check_names("method", methods)
+    _check_names("task", [task.name for task in tasks])
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit is {limit}; it must be at least 1.")
+    for task in tasks:
+        task.questions(limit)
+
+
+def _check_names(what: str, names: Sequence[str]) -> None:
+    if not names:
+        raise ConfigError(f"no {what} given; name at least one.")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"a {what} is named twice in '{','.join(names)}'; name each one once.")
+
+
+def _create(output: Path, provenance: Mapping[str, Any]) -> None:
+    if (output / RUN_FILE).exists():
+        raise ConfigError(f"{output} holds a run already. Give another directory, or remove this one.")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        _write_json(output / RUN_FILE, provenance)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {output}: {error.strerror}. Give another directory.") from None
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

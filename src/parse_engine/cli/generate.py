@@ -1,0 +1,187 @@
+"""`parse-engine generate`: answer prompts. The answer goes to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import nullcontext
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from parse_engine.cli.helptext import field_docs
+from parse_engine.cli.prompts import Prompt, read_prompts, shown
+from parse_engine.cli.settings import GenerateSettings, merge
+from parse_engine.errors import ConfigError, DataError
+from parse_engine.trace import Answer, Done
+
+if TYPE_CHECKING:
+    from parse_engine.engine import Engine
+
+DEFAULTS = GenerateSettings()
+
+
+def _option(field: str, panel: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=field_docs(GenerateSettings)[field], rich_help_panel=panel, **more)
+
+
+def _models(field: str, **more: Any) -> Any:
+    return _option(field, "Models", **more)
+
+
+def _decoding(field: str, **more: Any) -> Any:
+    return _option(field, "Decoding", **more)
+
+
+def _judging(field: str, **more: Any) -> Any:
+    return _option(field, "Judging", **more)
+
+
+def _prompting(field: str, **more: Any) -> Any:
+    return _option(field, "Prompt", **more)
+
+
+def _output(field: str, **more: Any) -> Any:
+    return _option(field, "Output", **more)
+
+
+def generate(
+    ctx: typer.Context,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PROMPT", help="Prompts, one answer each. Without any: --file, else stdin."),
+    ] = None,
+    file: Annotated[str | None, _prompting("file", metavar="FILE")] = None,
+    system: Annotated[str | None, _prompting("system", metavar="TEXT")] = None,
+    raw: Annotated[bool, _option("raw", "Prompt", "--raw", metavar="")] = False,
+    thinking: Annotated[bool | None, _prompting("thinking", metavar="")] = None,
+    target: Annotated[str, _models("target", metavar="NAME")] = DEFAULTS.target,
+    draft: Annotated[str | None, _models("draft", metavar="NAME")] = None,
+    method: Annotated[str, _models("method", metavar="METHOD")] = DEFAULTS.method,
+    device: Annotated[str, _models("device", metavar="NAME")] = DEFAULTS.device,
+    dtype: Annotated[str, _models("dtype", metavar="NAME")] = DEFAULTS.dtype,
+    max_tokens: Annotated[int, _decoding("max_tokens", metavar="N")] = DEFAULTS.max_tokens,
+    temperature: Annotated[float, _decoding("temperature", metavar="T")] = DEFAULTS.temperature,
+    top_p: Annotated[float, _decoding("top_p", metavar="P")] = DEFAULTS.top_p,
+    seed: Annotated[int | None, _decoding("seed", metavar="N")] = None,
+    stop: Annotated[list[str] | None, _decoding("stop", metavar="TEXT")] = None,
+    judge: Annotated[str, _judging("judge", metavar="JUDGE")] = DEFAULTS.judge,
+    threshold: Annotated[float, _judging("threshold", metavar="P")] = DEFAULTS.threshold,
+    full_threshold: Annotated[float, _judging("full_threshold", metavar="P")] = DEFAULTS.full_threshold,
+    delta: Annotated[int, _judging("delta", metavar="N")] = DEFAULTS.delta,
+    max_prefixes: Annotated[int, _judging("max_prefixes", metavar="N")] = DEFAULTS.max_prefixes,
+    boundary_rule: Annotated[str, _judging("boundary_rule", metavar="RULE")] = DEFAULTS.boundary_rule,
+    judge_suffix: Annotated[str | None, _judging("judge_suffix", metavar="TEXT")] = None,
+    json: Annotated[bool, _option("json", "Output", "--json", metavar="")] = False,
+    html: Annotated[str | None, _output("html", metavar="FILE")] = None,
+    quiet: Annotated[bool, _option("quiet", "Output", "--quiet", metavar="")] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML file of these settings, named like the options. Options win over it."),
+    ] = None,
+) -> None:
+    """Answer prompts: text on stdout, everything else on stderr."""
+    flags = _given(ctx)
+    if prompt and "file" in flags:
+        raise ConfigError("prompts were given both as arguments and with --file. Use one of the two.")
+    settings = merge(flags, config)
+    _answer_all(read_prompts(prompt or [], settings), settings)
+
+
+def _given(ctx: typer.Context) -> dict[str, Any]:
+    """The settings that the command line names, without defaults (which must not override the config file)."""
+    names = set(ctx.params) - {"prompt", "config"}
+    return {name: ctx.params[name] for name in names if _from_command_line(ctx, name)}
+
+
+def _from_command_line(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _answer_all(prompts: list[Prompt], settings: GenerateSettings) -> None:
+    engine = _load(settings)
+    items = []
+    for number, prompt in enumerate(prompts):
+        answer = _answer(engine, prompt, settings)
+        for warning in answer.trace.warnings:
+            typer.echo(f"warning: {warning}", err=True)
+        items.append((shown(prompt), answer))
+        _print(answer, settings, first=number == 0)
+    if settings.html is not None:
+        from parse_engine.render.html import page
+
+        try:
+            Path(settings.html).write_text(page(items), encoding="utf-8")
+        except OSError as error:
+            raise DataError(f"the page {settings.html} cannot be written: {error.strerror}.") from None
+
+
+def _load(settings: GenerateSettings) -> Engine:
+    draft = settings.drafter()
+    # Read when transformers is imported: its bars would mix with the view, and stay on a terminal that wants quiet.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    with _status(settings):
+        from parse_engine.engine import Engine
+
+        return Engine.load(
+            settings.target,
+            draft,
+            config=settings.judging,
+            device=settings.device,
+            dtype=settings.dtype,
+            thinking=settings.thinking,
+        )
+
+
+def _watched(settings: GenerateSettings) -> bool:
+    return sys.stderr.isatty() and not settings.quiet
+
+
+def _status(settings: GenerateSettings) -> Any:
+    if not _watched(settings):
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status("loading the models")
+
+
+def _answer(engine: Engine, prompt: Prompt, settings: GenerateSettings) -> Answer:
+    """One answer, shown on stderr as it is decided."""
+    events = engine.stream(prompt, settings.sampling, method=settings.method, raw=settings.raw)
+    if _watched(settings):
+        from parse_engine.render.terminal import watch
+
+        events = watch(events, keep=not sys.stdout.isatty() and not settings.json)
+    *_, last = events
+    assert isinstance(last, Done)
+    return last.answer
+
+
+def _print(answer: Answer, settings: GenerateSettings, *, first: bool) -> None:
+    if settings.json:
+        typer.echo(dumps(answer.to_dict(), ensure_ascii=False))
+    else:
+        _print_text(answer, first=first)
+    if _watched(settings):
+        from rich.console import Console
+
+        from parse_engine.render.terminal import summary
+
+        Console(stderr=True, highlight=False).print(summary(answer), soft_wrap=True)
+
+
+def _print_text(answer: Answer, *, first: bool) -> None:
+    """The text as it is, or coloured by who wrote it on a terminal; an empty line between two answers."""
+    if not first:
+        typer.echo()
+    if not sys.stdout.isatty():
+        typer.echo(answer.text)
+        return
+    from rich.console import Console
+
+    from parse_engine.render.terminal import final_text
+
+    Console(highlight=False).print(final_text(answer), soft_wrap=True)

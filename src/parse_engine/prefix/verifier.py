@@ -1,0 +1,115 @@
+"""One draft, one pass, one verdict: boundaries, judge and rule put together for a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from parse_engine.backends.base import Model
+from parse_engine.config import ParseConfig
+from parse_engine.prefix.judges import Confidence, Judge, LikelihoodJudge, PromptJudge
+from parse_engine.prefix.segments import boundaries
+from parse_engine.prefix.suffix import judge_prompt, label_ids, suffix_text
+from parse_engine.prefix.verdict import accepted_prefixes
+from parse_engine.text import Codec
+from parse_engine.trace import BoundaryVerdict
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A draft in the target's tokens. `ends` are character offsets as in `Codec.read`."""
+
+    text: str
+    tokens: tuple[int, ...]
+    ends: tuple[int | None, ...]
+    complete: bool
+    """Whether the drafter ended it, rather than a token limit."""
+
+    @classmethod
+    def of(cls, tokens: Sequence[int], codec: Codec, *, complete: bool, max_tokens: int) -> Draft:
+        """At most `max_tokens` tokens; a draft that is cut there is not complete."""
+        text, ends = codec.read(tokens[:max_tokens])
+        return cls(text, tuple(tokens[:max_tokens]), tuple(ends), complete and len(tokens) <= max_tokens)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is kept of a draft."""
+
+    boundaries: tuple[BoundaryVerdict, ...]
+    accepted: int
+    """Draft tokens up to the accepted boundary."""
+    committed: int
+    """`accepted` and the tokens after it that equal the target's own greedy choice."""
+    passes: int
+    warnings: tuple[str, ...] = ()
+
+    def ends(self, draft: Draft) -> tuple[int, ...]:
+        """The boundaries as character offsets into the draft's text."""
+        return tuple(draft.ends[b.end - 1] or len(draft.text) for b in self.boundaries)
+
+
+class Verifier:
+    """Judges drafts with one target. Raises UnsupportedModelError where the target cannot carry the judge."""
+
+    def __init__(self, target: Model, config: ParseConfig):
+        self._target = target
+        self._config = config
+        self._judge = make_judge(target.codec, config)
+
+    @property
+    def longest_suffix(self) -> int:
+        """Most positions that a judged prefix takes beyond its own tokens."""
+        return self._judge.longest_suffix
+
+    def verify(self, context: Sequence[int], draft: Draft, *, greedy: bool) -> Verdict:
+        """Judge a draft in one pass; `greedy` also keeps what equals the target's own greedy choice (lossless)."""
+        if not draft.tokens:
+            return Verdict((), 0, 0, passes=0)
+        config = self._config
+        ends = boundaries(draft.text, draft.ends, config.delta, config.max_prefixes)
+        request = self._judge.request(context, draft.tokens, ends, draft.complete)
+        confidences = self._judge.confidences(request, self._target.verify(request))
+        prefixes = accepted_prefixes(
+            [c.p for c in confidences],
+            threshold=config.threshold,
+            full_threshold=config.full_threshold,
+            rule=config.boundary_rule,
+            complete=draft.complete,
+        )
+        accepted = ends[prefixes - 1] if prefixes else 0
+        committed = accepted
+        if greedy and accepted < len(draft.tokens):
+            committed += self._target.agreeing([*context, *draft.tokens[:accepted]], draft.tokens[accepted:])
+        verdicts = tuple(
+            BoundaryVerdict(end, c.p, c.label_mass, accepted=end <= accepted)
+            for end, c in zip(ends, confidences, strict=True)
+        )
+        return Verdict(verdicts, accepted, committed, 1, _mass_warning(confidences, config.min_label_mass))
+
+
+def make_judge(codec: Codec, config: ParseConfig) -> Judge:
+    """The configured judge for a target's tokenizer and chat template."""
+    if config.judge == "likelihood":
+        return LikelihoodJudge()
+    wording = judge_prompt(config.judge_prompt)
+    # Thinking is switched off in the suffix, so that the next token is the verdict and not the start of a thought.
+    render = (lambda messages: codec.render(messages, thinking=False)) if codec.has_chat_template else None
+    full, prefix = (
+        tuple(codec.encode(config.judge_suffix or suffix_text(render, question)))
+        for question in (wording.full, wording.prefix)
+    )
+    return PromptJudge(
+        full, prefix, label_ids(codec.encode, wording.correct), label_ids(codec.encode, wording.incorrect)
+    )
+
+
+def _mass_warning(confidences: Sequence[Confidence], least: float) -> tuple[str, ...]:
+    masses = [c.label_mass for c in confidences if c.label_mass is not None]
+    if not masses or fmean(masses) >= least:
+        return ()
+    return (
+        f"the target gave the labels Correct and Incorrect only {fmean(masses):.1%} of its probability, so it is not "
+        "answering the judge's question and its verdicts mean little; use another judge (--judge likelihood).",
+    )

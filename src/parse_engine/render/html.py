@@ -1,0 +1,92 @@
+"""One self-contained HTML page that shows how answers came about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import jinja2
+
+from parse_engine.render.parts import Piece, by_author, kept_characters, pieces
+from parse_engine.trace import Answer, Method, Seconds
+
+METHODS: dict[Method, str] = {
+    "parse": "method parse: the drafter wrote, the target judged",
+    "target": "method target: the target wrote alone",
+    "draft": "method draft: the drafter wrote alone",
+}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of the time bar."""
+
+    name: str
+    seconds: float
+    share: float
+    """Of the total, in [0, 1]."""
+
+
+def page(items: Sequence[tuple[str, Answer]]) -> str:
+    """The page of these prompts, as people should read them, and their answers.
+
+    It loads nothing from anywhere, and all texts are escaped.
+    """
+    return _template().render(
+        sections=[_section(number, *item) for number, item in enumerate(items, start=1)],
+        judged=any(answer.trace.method == "parse" for _, answer in items),
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("parse_engine.render"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
+
+
+def _section(number: int, prompt: str, answer: Answer) -> dict[str, object]:
+    trace = answer.trace
+    drafter, target = by_author(answer)
+    return {
+        "number": number,
+        "prompt": prompt,
+        "answer": answer,
+        "trace": trace,
+        "method": METHODS[trace.method],
+        "runs": list(_runs(pieces(trace.draft_text, kept_characters(trace), trace.boundary_offsets, trace.boundaries))),
+        "accepted": sum(boundary.accepted for boundary in trace.boundaries),
+        "drafter": drafter,
+        "target": target,
+        "phases": phases(trace.seconds),
+    }
+
+
+def _runs(cut: Iterator[Piece]) -> Iterator[tuple[bool, list[tuple[int, Piece]]]]:
+    """Neighbouring pieces of the same fate together, each with the number of its boundary (0: none)."""
+    run: list[tuple[int, Piece]] = []
+    number = 0
+    for piece in cut:
+        if run and run[-1][1].kept != piece.kept:
+            yield run[-1][1].kept, run
+            run = []
+        number += piece.boundary is not None
+        run.append((number if piece.boundary is not None else 0, piece))
+    if run:
+        yield run[-1][1].kept, run
+
+
+def phases(seconds: Seconds) -> list[Phase]:
+    """The phases that took time, and what no phase accounts for as `other` when it is more than 1 % of the total."""
+    spent = {"draft": seconds.draft, "verify": seconds.verify, "continue": seconds.continue_}
+    total = max(seconds.total, sum(spent.values()))
+    rest = total - sum(spent.values())
+    if rest > 0.01 * total:
+        spent["other"] = rest
+    return [Phase(name, value, value / total) for name, value in spent.items() if value > 0]

@@ -1,0 +1,108 @@
+"""Between text and tokens: encoding, chat templates, character offsets, and exact stop strings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tokenizers.decoders import DecodeStream
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from parse_engine.errors import UnsupportedModelError
+
+Message = dict[str, str]
+
+
+class Codec:
+    """A model's tokenizer as the engine uses it.
+
+    Raises:
+        UnsupportedModelError: the tokenizer is not a fast one.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            raise UnsupportedModelError(
+                f"the tokenizer of {tokenizer.name_or_path} has no fast version (tokenizer.json), which is needed for "
+                "character offsets. Convert it with transformers and save it next to the model."
+            )
+        self._tokenizer = tokenizer
+        self.backend = tokenizer.backend_tokenizer
+
+    @property
+    def has_chat_template(self) -> bool:
+        return self._tokenizer.chat_template is not None
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids; `special` adds what the model expects around a raw text, a begin-of-text token for instance."""
+        return list(self._tokenizer.encode(text, add_special_tokens=special))
+
+    def render(self, messages: Sequence[Message], *, thinking: bool | None = None) -> str:
+        """The conversation as text, ready for the assistant's turn.
+
+        Args:
+            thinking: passed to the template as `enable_thinking`; None leaves the template's default.
+
+        Raises:
+            UnsupportedModelError: the template refuses the messages.
+        """
+        options: dict[str, Any] = {} if thinking is None else {"enable_thinking": thinking}
+        try:
+            text = self._tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=True, **options
+            )
+        except Exception as error:  # jinja's own errors, and whatever the template raises
+            roles = ", ".join(message["role"] for message in messages)
+            raise UnsupportedModelError(
+                f"the chat template of {self._tokenizer.name_or_path} refuses a conversation of ({roles}): {error}"
+            ) from error
+        return str(text)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of `tokens`, special tokens left out."""
+        return self.read(tokens)[0]
+
+    def read(self, tokens: Sequence[int]) -> tuple[str, list[int | None]]:
+        """The text, and for each token the character offset at which it ends; None where that is inside a character."""
+        stream = DecodeStream(skip_special_tokens=True)
+        text, ends = "", list[int | None]()
+        for token in tokens:
+            piece = stream.step(self.backend, token)
+            text += piece or ""
+            ends.append(len(text) if piece is not None else None)
+        return text, ends
+
+    def same_tokens_as(self, other: Codec) -> bool:
+        """Whether both map every text to the same ids, so that ids can be handed over unchanged."""
+        return self is other or self._tokenizer.get_vocab() == other._tokenizer.get_vocab()
+
+
+class Writer:
+    """Grows an answer token by token and ends it exactly where a stop string begins.
+
+    `text` never contains a stop string. `stable` is the part that no later token can take back.
+    """
+
+    def __init__(self, codec: Codec, stops: Sequence[str]):
+        self._stream = DecodeStream(skip_special_tokens=True)
+        self._backend = codec.backend
+        self._stops = stops
+        self._held = max((len(stop) for stop in stops), default=1) - 1
+        self.text = ""
+        self.tokens: list[int] = []
+        self.stopped = False
+
+    def push(self, token: int) -> None:
+        """Add a token; sets `stopped` and cuts the text when a stop string is complete."""
+        piece = self._stream.step(self._backend, token) or ""
+        self.tokens.append(token)
+        seen = max(0, len(self.text) - self._held)
+        self.text += piece
+        hits = [at for stop in self._stops if (at := self.text.find(stop, seen)) >= 0]
+        if hits:
+            self.text, self.stopped = self.text[: min(hits)], True
+
+    @property
+    def stable(self) -> str:
+        """Text that is final: all of it once stopped, else what cannot be the start of a stop string."""
+        return self.text if self.stopped or not self._held else self.text[: max(0, len(self.text) - self._held)]

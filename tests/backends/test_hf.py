@@ -1,0 +1,168 @@
+"""The packed pass: equal to N separate forwards, and its cache is as good as a fresh one."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+import pytest
+import torch
+
+from parse_engine.backends.base import VerifyRequest
+from parse_engine.backends.hf import HFModel, pick_device
+from parse_engine.config import SamplingParams
+from parse_engine.errors import ConfigError, DeviceError
+from tests.conftest import tiny_model
+
+LABELS = ((5, 6), (7,))
+GREEDY = SamplingParams()
+
+
+def random_request(rng: random.Random, vocabulary: int = 256) -> VerifyRequest:
+    def tokens(most: int) -> tuple[int, ...]:
+        return tuple(rng.randrange(vocabulary) for _ in range(rng.randint(1, most)))
+
+    prompt, draft = tokens(40), tokens(60)
+    ends = sorted({rng.randint(1, len(draft)) for _ in range(rng.randint(1, 8))} | {len(draft)})
+    return VerifyRequest(prompt, draft, tuple(ends), tuple(tokens(12) for _ in ends), LABELS, logprobs=True)
+
+
+def separately(model: HFModel, request: VerifyRequest) -> tuple[list[tuple[float, float]], list[float]]:
+    """The same scores from plain causal forwards, one per prefix, without a cache."""
+    labels = []
+    with torch.inference_mode():
+        for end, suffix in zip(request.boundaries, request.suffixes, strict=True):
+            tokens = torch.tensor([[*request.prompt, *request.draft[:end], *suffix]])
+            probs = model._model(input_ids=tokens).logits[0, -1].softmax(-1)
+            labels.append((float(probs[list(LABELS[0])].sum()), float(probs[list(LABELS[1])].sum())))
+        tokens = torch.tensor([[*request.prompt, *request.draft]])
+        logits = model._model(input_ids=tokens).logits[0, len(request.prompt) - 1 : -1].log_softmax(-1)
+        logprobs = logits.gather(-1, torch.tensor(request.draft)[:, None])[:, 0].tolist()
+    return labels, logprobs
+
+
+def confidence(labels: tuple[float, float]) -> float:
+    return labels[0] / sum(labels)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_one_pass_equals_separate_forwards(attention: str) -> None:
+    model = tiny_model(seed=3, attention=attention)
+    rng = random.Random(0)
+    for _ in range(200 if attention == "sdpa" else 20):
+        request = random_request(rng)
+        scores = model.verify(request)
+        labels, logprobs = separately(model, request)
+        assert scores.labels is not None
+        for one, other in zip(scores.labels, labels, strict=True):
+            assert confidence(one) == pytest.approx(confidence(other), abs=1e-4)
+        assert scores.logprobs == pytest.approx(logprobs, abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
+def test_flex_attention_computes_the_same_pass() -> None:
+    request = random_request(random.Random(5))
+    dense, flex = tiny_model(seed=3).verify(request), tiny_model(seed=3, attention="flex_attention").verify(request)
+    assert dense.labels is not None
+    assert flex.labels is not None
+    for one, other in zip(dense.labels, flex.labels, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
+def test_a_suffix_sees_nothing_beyond_its_prefix(target: HFModel) -> None:
+    """Editing any token after b_i, in the draft or in another suffix, changes nothing in suffix i: not one bit."""
+    rng = random.Random(1)
+    for _ in range(30):
+        request = random_request(rng)
+        chosen = rng.randrange(len(request.boundaries))
+        end = request.boundaries[chosen]
+        before = target.verify(request)
+        draft = request.draft[:end] + tuple((t + 1) % 256 for t in request.draft[end:])
+        suffixes = tuple(s if i == chosen else tuple((t + 1) % 256 for t in s) for i, s in enumerate(request.suffixes))
+        target.cache.reset()
+        after = target.verify(dataclasses.replace(request, draft=draft, suffixes=suffixes))
+        target.cache.reset()
+        again = target.verify(request)
+        assert before.labels is not None
+        assert after.labels is not None
+        assert again.labels is not None
+        assert after.labels[chosen] == again.labels[chosen]
+        assert before.labels[chosen] == pytest.approx(after.labels[chosen], abs=1e-6)
+
+
+def test_editing_the_prefix_does_change_its_verdict(target: HFModel) -> None:
+    request = VerifyRequest((1, 2, 3), (4, 5, 6, 7), (2, 4), ((8, 9), (8, 9)), LABELS)
+    edited = dataclasses.replace(request, draft=(4, 50, 6, 7))
+    assert target.verify(request) != target.verify(edited)
+
+
+def test_continuing_after_the_pass_equals_a_fresh_prefill() -> None:
+    rng = random.Random(2)
+    for seed in range(20):
+        model, fresh = tiny_model(seed=4), tiny_model(seed=4)
+        request = random_request(rng)
+        model.verify(request)
+        end = rng.choice(request.boundaries)
+        tokens = [*request.prompt, *request.draft[:end]]
+        assert list(model.decode(tokens, GREEDY, 20)) == list(fresh.decode(tokens, GREEDY, 20)), seed
+
+
+def test_nothing_is_computed_twice(target: HFModel) -> None:
+    """The pass computes prompt, draft and suffixes once; continuing computes only the new tokens."""
+    request = random_request(random.Random(3))
+    target.verify(request)
+    rows = len(request.prompt) + len(request.draft) + sum(map(len, request.suffixes))
+    assert target.computed_tokens == rows
+    assert len(target.cache.tokens) == len(request.prompt) + len(request.draft)
+    assert all(layer.get_seq_length() == len(target.cache.tokens) for layer in target.cache.past.layers)
+    kept = [*request.prompt, *request.draft[: request.boundaries[0]]]
+    written = list(target.decode(kept, GREEDY, 7))
+    assert target.computed_tokens == rows + len(written) - 1
+    assert all(layer.get_seq_length() == len(kept) + len(written) - 1 for layer in target.cache.past.layers)
+
+
+def test_a_later_turn_computes_only_what_is_new(target: HFModel) -> None:
+    first = list(range(10, 40))
+    answer = list(target.decode(first, GREEDY, 5))
+    computed = target.computed_tokens
+    turn = [*first, *answer, 50, 51, 52]
+    list(target.decode(turn, GREEDY, 1))
+    assert target.computed_tokens - computed == 4  # the answer's last token was never computed, and three are new
+    request = VerifyRequest(tuple(turn), (60, 61), (2,), ((9,),), LABELS)
+    target.verify(request)
+    assert target.computed_tokens - computed == 4 + 1 + 2 + 1  # last prompt row, draft, suffix
+
+
+def test_agreeing_counts_the_targets_own_choices_without_computing(target: HFModel) -> None:
+    prompt = list(range(10, 30))
+    own = list(tiny_model(seed=1).decode(prompt, GREEDY, 12))
+    draft = [*own[:9], (own[9] + 1) % 256, *own[10:]]
+    target.verify(VerifyRequest(tuple(prompt), tuple(draft), (4, len(draft)), ((9,), (9,)), LABELS))
+    computed = target.computed_tokens
+    assert target.agreeing([*prompt, *draft[:4]], draft[4:]) == 5
+    assert target.agreeing([*prompt, *draft[:10]], draft[10:]) <= 2
+    assert target.computed_tokens == computed
+
+
+def test_sampling_is_repeatable_and_follows_the_distribution(target: HFModel) -> None:
+    warm = SamplingParams(temperature=0.8, top_p=0.9, seed=7)
+    prompt = [1, 2, 3]
+    assert list(target.decode(prompt, warm, 20)) == list(target.decode(prompt, warm, 20))
+    draws = {next(iter(target.decode(prompt, SamplingParams(temperature=1.5, seed=s), 1))) for s in range(30)}
+    assert len(draws) > 1
+
+
+def test_decoding_ends_with_the_end_of_turn_token(target: HFModel) -> None:
+    first = next(iter(target.decode([1, 2, 3], GREEDY, 1)))
+    target.eos = frozenset([first])
+    assert list(target.decode([1, 2, 3], GREEDY, 10)) == [first]
+
+
+def test_devices() -> None:
+    assert pick_device("cpu").type == "cpu"
+    with pytest.raises(ConfigError, match="auto, cpu, cuda"):
+        pick_device("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="0 CUDA devices"):
+            pick_device("cuda")

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from parse_engine.cli import bench
+from parse_engine.errors import ConfigError, DataError
+
+from .fakes import FakeEngine
+
+RUNNER = CliRunner()
+KEYS = (
+    "answers accuracy accuracy_diff accuracy_diff_ci tokens_per_s seconds_per_answer speed_ratio speed_ratio_ci "
+    "throughput_ratio kept_share verify_passes draft_seconds verify_seconds continue_seconds overhead"
+)
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Put a fake in the engine's place; holds what it was loaded with."""
+    seen: dict[str, Any] = {}
+
+    class Engine:
+        @classmethod
+        def load(cls, target: str, draft: str | None, **more: Any) -> FakeEngine:
+            seen.update(target=target, draft=draft, **more)
+            return FakeEngine(dict.fromkeys(("target", "draft", "parse"), "The answer is 1."))
+
+    module = types.ModuleType("parse_engine.engine")
+    module.Engine = Engine  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "parse_engine.engine", module)
+    return seen
+
+
+def test_json_is_one_object_with_every_figure(loaded: dict[str, Any]) -> None:
+    result = RUNNER.invoke(bench.app, ["run", "--limit", "2", "--json"], catch_exceptions=False)
+    assert result.exit_code == 0
+    figures = json.loads(result.stdout)
+    assert list(figures) == ["tiny"]
+    assert list(figures["tiny"]) == ["target", "draft", "parse"]
+    assert list(figures["tiny"]["parse"]) == KEYS.split()
+
+
+def test_settings_reach_the_engine_and_the_record_of_the_run(loaded: dict[str, Any], tmp_path: Path) -> None:
+    options = "run --limit 1 --methods target,parse --target big --draft small --max-tokens 9 --threshold 0.7 --delta 8"
+    more = ["--seed", "5", "--boundary-rule", "last-success", "--output", str(tmp_path / "out")]
+    result = RUNNER.invoke(bench.app, [*options.split(), *more], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "parse" in result.stdout
+    assert (loaded["target"], loaded["draft"], loaded["config"].threshold) == ("big", "small", 0.7)
+    kept = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (kept["settings"]["target"], kept["settings"]["draft"]) == ("big", "small")
+    assert kept["settings"]["config"]["boundary_rule"] == "last-success"
+    assert (kept["params"]["max_tokens"], kept["params"]["seed"]) == (9, 5)
+
+
+def test_the_target_alone_is_loaded_without_a_drafter(loaded: dict[str, Any]) -> None:
+    RUNNER.invoke(bench.app, ["run", "--limit", "1", "--methods", "target", "--target", "big"], catch_exceptions=False)
+    assert loaded["draft"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tasks", "tinny"], "Did you mean 'tiny'"),
+        (["--methods", "pars"], "Did you mean 'parse'"),
+        (["--methods", ","], "no method given"),
+        (["--tasks", ""], "no task given"),
+        (["--limit", "0"], "limit is 0"),
+        (["--threshold", "2"], "threshold is 2"),
+        (["--target", "big"], "needs a drafter"),
+    ],
+)
+def test_mistakes_are_errors_of_ours(loaded: dict[str, Any], options: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        RUNNER.invoke(bench.app, ["run", *options], catch_exceptions=False)
+
+
+def test_missing_data_is_told_before_the_models_are_loaded(
+    loaded: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PARSE_ENGINE_DATA", raising=False)
+    with pytest.raises(DataError, match="humanevalplus"):
+        RUNNER.invoke(bench.app, ["run", "--tasks", "humaneval+"], catch_exceptions=False)
+    assert loaded == {}
+
+
+def test_pass_prints_medians_and_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def measure(**options: Any) -> dict[str, float]:
+        seen.update(options)
+        return {"plain_seconds": 1, "packed_seconds": 2, "separate_seconds": 20, "sequential_cached_seconds": 6}
+
+    module = types.ModuleType("parse_engine.bench.passes")
+    module.measure = measure  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "parse_engine.bench.passes", module)
+    result = RUNNER.invoke(bench.app, ["pass", "--repeats", "3", "--json"], catch_exceptions=False)
+    figures = json.loads(result.stdout)
+    assert (seen["prompt_tokens"], seen["draft_tokens"], seen["prefixes"], seen["repeats"]) == (150, 256, 16, 3)
+    assert (figures["packed_seconds"], figures["separate_seconds"]) == (2, 20)
+    assert (figures["plain_over_packed"], figures["separate_over_packed"]) == (0.5, 10)
+    assert figures["sequential_cached_over_packed"] == 3
+    assert "separate" in RUNNER.invoke(bench.app, ["pass"], catch_exceptions=False).stdout
+
+
+def test_help_does_not_import_torch() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom parse_engine.cli.bench import app\n"
+        "for command in ([], ['run'], ['pass']):\n"
+        "    assert CliRunner().invoke(app, [*command, '--help']).exit_code == 0\n"
+        "assert not {'torch', 'transformers', 'numpy'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

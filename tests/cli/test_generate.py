@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from parse_engine.config import ParseConfig, SamplingParams
+from tests.render.samples import KEPT, REWRITTEN
+
+from .conftest import Calls, Result
+
+Run = Callable[..., Result]
+
+
+def test_the_text_goes_to_stdout_and_nothing_to_stderr(run: Run, calls: Calls) -> None:
+    result = run("generate", "How many rolls?")
+    assert (result.code, result.out, result.err) == (0, KEPT + REWRITTEN + "\n", "")
+    assert calls.prompts == ["How many rolls?"]
+    assert calls.loads == [
+        {
+            "target": "embedded-target",
+            "draft": "embedded-drafter",
+            "config": ParseConfig(),
+            "device": "auto",
+            "dtype": "auto",
+            "thinking": None,
+        }
+    ]
+    assert calls.params == [SamplingParams()]
+    assert calls.options == [{"method": "parse", "raw": False}]
+
+
+def test_answers_of_several_prompts_are_parted_by_an_empty_line(run: Run, calls: Calls) -> None:
+    result = run("generate", "one", "two", "--method", "target")
+    assert result.out == "The answer is 27.\n\nThe answer is 27.\n"
+    assert len(calls.loads) == 1
+
+
+def test_json_is_one_object_per_prompt_and_nothing_else(run: Run, calls: Calls) -> None:
+    calls.warnings = ("the labels got little.",)
+    result = run("generate", "one", "two", "--json")
+    rows = [json.loads(line) for line in result.out.splitlines()]
+    assert len(rows) == 2
+    assert rows[0]["text"] == KEPT + REWRITTEN
+    assert set(rows[0]) == {"text", "finish_reason", "usage", "trace"}
+    assert rows[0]["usage"] == {"prompt_tokens": 29, "completion_tokens": 45}
+    assert rows[0]["trace"]["boundaries"][3] == {"end": 32, "p": 0.21, "label_mass": 0.97, "accepted": False}
+    assert result.err == "warning: the labels got little.\n" * 2
+
+
+def test_every_flag_arrives(run: Run, calls: Calls) -> None:
+    flags = "--max-tokens 9 --temperature 0.7 --top-p 0.9 --seed 3 --stop A --stop B --judge likelihood"
+    flags += " --threshold 0.6 --full-threshold 0.7 --delta 4 --max-prefixes 5 --boundary-rule last-success"
+    flags += " --judge-suffix ok? --device cpu --dtype float32 --no-thinking --target t --draft d --raw"
+    assert run("generate", "x", *flags.split()).code == 0
+    assert calls.params == [SamplingParams(max_tokens=9, temperature=0.7, top_p=0.9, seed=3, stop=("A", "B"))]
+    load = calls.loads[0]
+    assert load["config"] == ParseConfig(
+        judge="likelihood",
+        threshold=0.6,
+        full_threshold=0.7,
+        delta=4,
+        max_prefixes=5,
+        boundary_rule="last-success",
+        judge_suffix="ok?",
+    )
+    assert (load["target"], load["draft"], load["device"], load["dtype"]) == ("t", "d", "cpu", "float32")
+    assert load["thinking"] is False
+    assert calls.options == [{"method": "parse", "raw": True}]
+
+
+def test_the_config_file_is_overridden_by_flags(run: Run, calls: Calls, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('threshold = 0.9\nmax-tokens = 7\nmethod = "parse"\nstop = ["END"]\njudge_prompt = "v1"\n')
+    assert run("generate", "x", "--config", str(file), "--threshold", "0.5").code == 0
+    assert calls.loads[0]["config"].threshold == 0.5  # the default, but given by flag
+    assert calls.params == [SamplingParams(max_tokens=7, stop=("END",))]
+
+
+def test_the_embedded_drafter_belongs_to_the_embedded_target_alone(run: Run, calls: Calls) -> None:
+    result = run("generate", "x", "--target", "big")
+    assert result.code == 2
+    assert "needs a drafter" in result.err
+    assert "--draft NAME" in result.err
+    assert "--method target" in result.err
+    assert run("generate", "x", "--target", "big", "--method", "target").code == 0
+    assert calls.loads[-1]["draft"] is None
+
+
+def test_the_html_page_is_written(run: Run, calls: Calls, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    assert run("generate", "How <many>?", "--html", str(file)).code == 0
+    assert "How &lt;many&gt;?" in file.read_text(encoding="utf-8")
+
+
+def test_on_a_terminal_the_text_stands_on_stdout_once_and_the_summary_on_stderr(run: Run, calls: Calls) -> None:
+    result = run("generate", "x", terminal=("stdout", "stderr"))
+    assert result.out.count("27 rolls") == 1
+    assert result.err.rstrip().splitlines()[-1].count("kept 24 of 44 tokens") == 1
+
+
+def test_with_stdout_redirected_the_view_stays_on_the_terminal(run: Run, calls: Calls) -> None:
+    result = run("generate", "x", terminal=("stderr",))
+    assert result.out == KEPT + REWRITTEN + "\n"
+    assert "0.21✗" in result.err
+
+
+@pytest.mark.parametrize("flags", [("--quiet",), ("--quiet", "--json")])
+def test_quiet_shows_only_warnings(run: Run, calls: Calls, flags: tuple[str, ...]) -> None:
+    calls.warnings = ("beware.",)
+    result = run("generate", "x", *flags, terminal=("stderr",))
+    assert result.err.replace("\x1b[0m", "") == "warning: beware.\n"
+
+
+def test_control_c_ends_quietly(run: Run, calls: Calls) -> None:
+    calls.error = KeyboardInterrupt()
+    result = run("generate", "x")
+    assert (result.code, result.out, result.err) == (130, "", "")

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+import parse_engine
+from parse_engine.cli import app
+from parse_engine.cli.helptext import field_docs
+from parse_engine.cli.settings import GenerateSettings
+from parse_engine.config import ParseConfig, SamplingParams
+
+
+@pytest.mark.parametrize(
+    "args", [["--help"], ["--version"], ["generate", "--help"], ["bench", "--help"], ["models", "-h"]]
+)
+def test_help_imports_no_torch(args: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from parse_engine.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as stopped:\n    assert not stopped.code\n"
+        "heavy = {'torch', 'transformers', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def test_version() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.stdout == f"parse-engine {parse_engine.__version__}\n"
+
+
+def test_without_a_subcommand_the_help_is_shown() -> None:
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in ("generate", "pull", "models", "bench"))
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_help_fits_the_width_and_names_every_option(width: str) -> None:
+    result = CliRunner().invoke(app, ["generate", "--help"], env={"COLUMNS": width, "TERM": "dumb"})
+    assert max(map(len, result.stdout.splitlines())) <= int(width)
+    hidden = {"judge_prompt", "min_label_mass"}
+    for name in set(field_docs(GenerateSettings)) - hidden:
+        assert f"--{name.replace('_', '-')}" in result.stdout
+
+
+def test_help_texts_are_the_docstrings_of_the_fields() -> None:
+    docs = field_docs(GenerateSettings)
+    for settings in (SamplingParams, ParseConfig, GenerateSettings):
+        assert set(settings.__dataclass_fields__) <= set(docs)
+    assert docs["temperature"] == "0 is greedy."
