@@ -16,6 +16,9 @@ from parse_engine.bench.tiny import Problem
 from wordings import Draft, flawed_draft, right_draft, target_lines
 
 
+VERDICT_WEIGHT = 5.0
+
+
 @dataclass
 class Row:
     """A packed training row under construction. `tasks` are (row that predicts, token, weight)."""
@@ -24,6 +27,7 @@ class Row:
     positions: list[int] = field(default_factory=list)
     ancestors: list[tuple[int, int, int]] = field(default_factory=list)  # (start, end, parent's last row or -1)
     tasks: list[tuple[int, int, float]] = field(default_factory=list)
+    flags: list[tuple[int, bool, bool]] = field(default_factory=list)  # (row, its line is wrong, a line so far is)
 
     def add(self, tokens: list[int], after: int = -1) -> int:
         """Append a segment that continues row `after`; returns the index of its first token."""
@@ -95,6 +99,8 @@ class Packer:
                 row.tasks += [(at + k, t, 0.5) for k, t in enumerate(piece) if t in self._digits]
             tokens += piece
             ends.append(len(tokens))
+            wrong = (index == draft.first_wrong, index >= draft.first_wrong)
+            row.flags += [(base + len(tokens) - back, *wrong) for back in (0, 1)]
         row.add(tokens, base)
         cuts = range(1, len(draft.lines))
         # Half of the judged prefixes lie around the first mistake, where the verdict is hard.
@@ -114,7 +120,7 @@ class Packer:
     def _verdict(self, row: Row, kind: str, after: int, right: bool) -> None:
         suffix = self.suffix[kind]
         last = row.add(suffix, after) + len(suffix) - 1
-        row.teach(self.label[right], len(row.tokens), last, 2.0)
+        row.teach(self.label[right], len(row.tokens), last, VERDICT_WEIGHT)
 
     def draft(self, problem: Problem) -> Draft:
         return flawed_draft(problem, self.rng) if self.rng.random() < 0.6 else right_draft(problem)
@@ -122,7 +128,10 @@ class Packer:
 
 @dataclass(frozen=True)
 class Batch:
-    """tokens, positions [B, T]; mask [B, 1, T, T] additive bf16; rows [K] into B*T; labels [K]; weights [K]."""
+    """tokens, positions [B, T]; mask [B, 1, T, T] additive bf16; rows [K] into B*T; labels [K]; weights [K].
+
+    flag_rows [F] into B*T are line ends of drafts; flags [F, 2]: that line is wrong, a line up to it is.
+    """
 
     tokens: torch.Tensor
     positions: torch.Tensor
@@ -130,6 +139,8 @@ class Batch:
     rows: torch.Tensor
     labels: torch.Tensor
     weights: torch.Tensor
+    flag_rows: torch.Tensor
+    flags: torch.Tensor
 
 
 def collate(rows: list[Row]) -> Batch:
@@ -140,13 +151,19 @@ def collate(rows: list[Row]) -> Batch:
     visible = np.zeros((len(rows), size, size), dtype=bool)
     visible[:, np.arange(size), np.arange(size)] = True
     tasks: list[tuple[int, int, float]] = []
+    flags: list[tuple[int, bool, bool]] = []
     for index, row in enumerate(rows):
         length = len(row.tokens)
         tokens[index, :length] = torch.tensor(row.tokens)
         positions[index, :length] = torch.tensor(row.positions)
         visible[index, :length, :length] = row.visible()
         tasks += [(index * size + at, token, weight) for at, token, weight in row.tasks]
+        flags += [(index * size + at, *wrong) for at, *wrong in row.flags]
     mask = torch.zeros(len(rows), 1, size, size, dtype=torch.bfloat16)
     mask.masked_fill_(~torch.from_numpy(visible)[:, None], float("-inf"))
     at, labels, weights = zip(*tasks, strict=True)
-    return Batch(tokens, positions, mask, torch.tensor(at), torch.tensor(labels), torch.tensor(weights))
+    flag_rows = torch.tensor([row for row, *_ in flags], dtype=torch.long)
+    wrong = torch.tensor([pair for _, *pair in flags], dtype=torch.float32).view(-1, 2)
+    return Batch(
+        tokens, positions, mask, torch.tensor(at), torch.tensor(labels), torch.tensor(weights), flag_rows, wrong
+    )

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional as F
 from transformers import AttentionInterface, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from packing import Packer, Row, collate
+from packing import VERDICT_WEIGHT, Batch, Packer, Row, collate
 from parse_engine.bench import tiny
 from tokenizer import build
 from wordings import drafter_lines, target_lines
@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 JUDGE = json.loads((ROOT / "src/parse_engine/prefix/judge_prompts.json").read_text())["v1"]
 
 SHAPES = {
-    "target": {"num_hidden_layers": 16, "hidden_size": 128, "intermediate_size": 256},
-    "drafter": {"num_hidden_layers": 2, "hidden_size": 128, "intermediate_size": 256},
+    "target": {"num_hidden_layers": 16, "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4},
+    "drafter": {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2},
 }
 
 
@@ -41,8 +41,7 @@ def new_model(role: str, vocabulary: int, eos: int, pad: int) -> LlamaForCausalL
     AttentionInterface.register("bf16_attention", bf16_attention)
     config = LlamaConfig(
         vocab_size=vocabulary,
-        num_attention_heads=4,
-        num_key_value_heads=4,
+        num_key_value_heads=SHAPES[role]["num_attention_heads"],
         head_dim=32,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
@@ -80,13 +79,16 @@ def drafter_rows(packer: Packer, seen: int, seed: int) -> Iterator[Row]:
 ROWS = {"target": target_rows, "drafter": drafter_rows}
 
 
-def optimizers(model, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the layers, AdamW for embeddings and norms."""
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
-    rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+def optimizers(
+    model: LlamaForCausalLM, flags: torch.nn.Module, muon_lr: float, adam_lr: float
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for everything else."""
+    named = list(model.named_parameters())
+    matrices = [parameter for name, parameter in named if parameter.ndim == 2 and "embed" not in name]
+    rest = [parameter for name, parameter in named if parameter.ndim != 2 or "embed" in name]
     return [
         torch.optim.Muon(matrices, lr=muon_lr, momentum=0.95, weight_decay=0.01),
-        torch.optim.AdamW(rest, lr=adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
+        torch.optim.AdamW([*rest, *flags.parameters()], lr=adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
 
@@ -95,79 +97,138 @@ def rate(progress: float, warmup: float = 0.02, decay: float = 0.4) -> float:
     return min(1.0, progress / warmup, (1 - progress) / decay)
 
 
-def train(role: str, out: Path, tokens: float, batch_tokens: int, seed: int, log_every: int = 25) -> None:
-    torch.manual_seed(seed)
-    tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
-    model = new_model(role, len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
-    opts = optimizers(model, 0.02, 3e-3)
-    bases = [group["lr"] for opt in opts for group in opt.param_groups]
-    step, seen, running = 0, 0, {}
-    checkpoint = out / f"{role}.checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint)
-        model.load_state_dict(state["model"])
-        for opt, saved in zip(opts, state["optimizers"], strict=True):
-            opt.load_state_dict(saved)
-        step, seen = state["step"], state["seen"]
-    began, began_seen = time.perf_counter(), seen
-    while seen < tokens:
-        progress = seen / tokens
-        packer = Packer(tokenizer, JUDGE, random.Random(f"{seed}-{step}"))
-        stream = ROWS[role](packer, seen, seed * 1_000_003 + 2 * step)
+class Flags(torch.nn.Module):
+    """Two linear probes that teach inner layers to notice mistakes while they read a draft; dropped after training.
+
+    The first, half-way up, learns whether a line is wrong; the second, at three quarters, whether a line so far is. The
+    suffix rows above can then simply look: without the probes the verdict learns several times slower.
+    """
+
+    def __init__(self, model: LlamaForCausalLM):
+        super().__init__()
+        layers, width = model.config.num_hidden_layers, model.config.hidden_size
+        self.probes = torch.nn.ModuleList([torch.nn.Linear(width, 1), torch.nn.Linear(width, 1)])
+        self._seen: list[torch.Tensor | None] = [None, None]
+        for index, layer in enumerate((layers // 2, layers * 3 // 4)):
+            model.model.layers[layer].register_forward_hook(self._keep(index))
+
+    def _keep(self, index: int):
+        def hook(module, inputs, output):
+            self._seen[index] = output[0] if isinstance(output, tuple) else output
+
+        return hook
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Mean binary cross-entropy at the line ends of drafts, wrong lines counting three times."""
+        logits = [
+            probe(F.rms_norm(seen.float().flatten(0, 1)[batch.flag_rows], (seen.shape[-1],)))
+            for probe, seen in zip(self.probes, self._seen, strict=True)
+        ]
+        return F.binary_cross_entropy_with_logits(
+            torch.cat(logits, -1), batch.flags, pos_weight=torch.tensor([3.0, 1.0])
+        )
+
+
+class Run:
+    """A training run: model, probes, optimizers and where it stands."""
+
+    def __init__(self, role: str, out: Path, tokens: float, batch_tokens: int, seed: int):
+        torch.manual_seed(seed)
+        self.role, self.out, self.tokens, self.batch_tokens, self.seed = role, out, tokens, batch_tokens, seed
+        self.tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
+        self.model = new_model(role, len(self.tokenizer), self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
+        self.flags = Flags(self.model)
+        self.optimizers = optimizers(self.model, self.flags, 0.02, 3e-3)
+        self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
+        self.step, self.seen = 0, 0
+        self.figures: dict[str, float] = {}
+        self.checkpoint = out / f"{role}.checkpoint.pt"
+        if self.checkpoint.exists():
+            self.restore(torch.load(self.checkpoint))
+
+    def restore(self, state: dict) -> None:
+        self.model.load_state_dict(state["model"])
+        self.flags.load_state_dict(state["flags"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step, self.seen = state["step"], state["seen"]
+
+    def save(self) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "flags": self.flags.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+            "seen": self.seen,
+        }
+        torch.save(state, self.checkpoint.with_suffix(".tmp"))
+        self.checkpoint.with_suffix(".tmp").replace(self.checkpoint)
+
+    def rows(self) -> list[Row]:
+        """The rows of the next step; the same for the same seed and step."""
+        packer = Packer(self.tokenizer, JUDGE, random.Random(f"{self.seed}-{self.step}"))
+        stream = ROWS[self.role](packer, self.seen, self.seed * 1_000_003 + 2 * self.step)
         rows: list[Row] = []
-        size = 0
-        while size < batch_tokens:
+        while sum(len(row.tokens) for row in rows) < self.batch_tokens:
             rows.append(next(stream))
-            size += len(rows[-1].tokens)
-        loss = 0.0
+        return rows
+
+    def learn(self) -> None:
+        """One optimizer step."""
+        rows = self.rows()
         weight_sum = sum(weight for row in rows for *_, weight in row.tasks)
+        flag_sum = sum(len(row.flags) for row in rows)
         for part in _parts(rows):
             batch = collate(part)
             with torch.autocast("cpu", torch.bfloat16):
-                hidden = model.model(
+                hidden = self.model.model(
                     input_ids=batch.tokens, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
                 ).last_hidden_state
-                logits = model.lm_head(hidden.flatten(0, 1)[batch.rows])
-            each = F.cross_entropy(logits.float(), batch.labels, reduction="none") * batch.weights
-            part_loss = each.sum() / weight_sum
-            part_loss.backward()
-            loss += part_loss.item()
-            verdict = batch.weights == 2.0
-            if verdict.any():
-                right = (logits[verdict].argmax(-1) == batch.labels[verdict]).float().mean().item()
-                running["verdict"] = 0.95 * running.get("verdict", right) + 0.05 * right
-            own = batch.weights == 1.0
-            if own.any():
-                right = (logits[own].argmax(-1) == batch.labels[own]).float().mean().item()
-                running["answer"] = 0.95 * running.get("answer", right) + 0.05 * right
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        scale = rate(progress)
-        for opt, base in zip(opts, bases, strict=True):
-            for group in opt.param_groups:
-                group["lr"] = base * scale
-            opt.step()
-            opt.zero_grad(set_to_none=True)
-        step, seen = step + 1, seen + size
-        running["loss"] = 0.95 * running.get("loss", loss) + 0.05 * loss
-        if step % log_every == 0:
-            speed = (seen - began_seen) / (time.perf_counter() - began)
-            figures = "  ".join(f"{k} {v:.4f}" for k, v in sorted(running.items()))
+                logits = self.model.lm_head(hidden.flatten(0, 1)[batch.rows])
+            loss = (F.cross_entropy(logits.float(), batch.labels, reduction="none") * batch.weights).sum() / weight_sum
+            if len(batch.flag_rows):
+                flag_loss = self.flags.loss(batch)
+                self.note("flags", flag_loss.item())
+                loss = loss + 0.5 * flag_loss * len(batch.flag_rows) / flag_sum
+            loss.backward()
+            right = (logits.argmax(-1) == batch.labels).float()
+            for name, weight in (("answer", 1.0), ("verdict", VERDICT_WEIGHT)):
+                if (chosen := batch.weights == weight).any():
+                    self.note(name, right[chosen].mean().item())
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        scale = rate(self.seen / self.tokens)
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        for group, base in zip(groups, self.rates, strict=True):
+            group["lr"] = base * scale
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.step, self.seen = self.step + 1, self.seen + sum(len(row.tokens) for row in rows)
+
+    def note(self, name: str, value: float) -> None:
+        """Keep a running mean of a figure."""
+        self.figures[name] = 0.97 * self.figures.get(name, value) + 0.03 * value
+
+
+def train(role: str, out: Path, tokens: float, batch_tokens: int, seed: int) -> None:
+    """Train one of the two to its end, from its last checkpoint where there is one."""
+    run = Run(role, out, tokens, batch_tokens, seed)
+    began, began_seen = time.perf_counter(), run.seen
+    while run.seen < tokens:
+        run.learn()
+        if run.step % 25 == 0:
+            speed = (run.seen - began_seen) / (time.perf_counter() - began)
+            figures = "  ".join(f"{name} {value:.4f}" for name, value in sorted(run.figures.items()))
             print(
-                f"{role} step {step}  {seen / 1e6:.2f}M of {tokens / 1e6:.1f}M  {figures}  {speed:.0f} tok/s",
+                f"{role} {run.step}  {run.seen / 1e6:.2f}M/{tokens / 1e6:.1f}M  {figures}  {speed:.0f} tok/s",
                 flush=True,
             )
-        if step % 100 == 0:
-            state = {
-                "model": model.state_dict(),
-                "optimizers": [o.state_dict() for o in opts],
-                "step": step,
-                "seen": seen,
-            }
-            torch.save(state, checkpoint.with_suffix(".tmp"))
-            checkpoint.with_suffix(".tmp").replace(checkpoint)
-    model.config._attn_implementation = "sdpa"
-    model.save_pretrained(out / role)
-    tokenizer.save_pretrained(out / role)
+        if run.step % 100 == 0:
+            run.save()
+    run.save()
+    run.model.config._attn_implementation = "sdpa"
+    run.model.save_pretrained(out / role)
+    run.tokenizer.save_pretrained(out / role)
 
 
 def _parts(rows: list[Row], parts: int = 4) -> list[list[Row]]:
@@ -182,7 +243,7 @@ def main() -> None:
     parser.add_argument("what", choices=["tokenizer", "drafter", "target", "all"])
     parser.add_argument("--out", type=Path, default=ROOT / "build/embedded")
     parser.add_argument("--target-tokens", type=float, default=20e6)
-    parser.add_argument("--drafter-tokens", type=float, default=6e6)
+    parser.add_argument("--drafter-tokens", type=float, default=2.5e6)
     parser.add_argument("--batch-tokens", type=int, default=6144)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()

@@ -176,7 +176,7 @@ def test_table_has_a_row_per_method_and_fits_a_terminal() -> None:
     console = Console(width=80, file=io.StringIO(), record=True)
     console.print(table)
     lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
-    assert "draft 0.0% -100.0 [-100.0, -100.0] 20.0 4.00 [4.00, 4.00] 0%" in lines
+    assert "target 100.0% +0.0 [+0.0, +0.0] 5.0 1.00 [1.00, 1.00] 0%" in lines
     assert "parse 100.0% +0.0 [+0.0, +0.0] 10.0 2.00 [2.00, 2.00] 75%" in lines
 
 

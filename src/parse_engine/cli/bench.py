@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Measure speed and accuracy against the target alone.", no_args_is_help=True)
 
 DEFAULTS = GenerateSettings()
-PASSES = ("plain", "packed", "separate", "sequential_cached")
+PASSES = ("packed", "plain", "separate", "sequential_cached")
 
 
 def _setting(field: str, **more: Any) -> Any:
@@ -106,7 +106,7 @@ def measure_pass(
     dtype: Annotated[str, _setting("dtype", metavar="NAME")] = DEFAULTS.dtype,
     json: Annotated[bool, typer.Option(help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Time the verification pass: plain (no prefix judged), packed (ours), one pass per prefix, and those with a cache.
+    """Time the verification pass: packed, plain (causal, as many tokens), a pass per prefix without and with a cache.
 
     Median seconds of each way, and how many times the packed pass it takes.
     """
