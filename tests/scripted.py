@@ -48,5 +48,8 @@ class ScriptedModel:
         beliefs = [self.believes(self.codec.decode(request.draft[:end])) for end in request.boundaries]
         return Scores(labels=tuple((p, 1 - p) for p in beliefs), logprobs=(0.0,) * len(request.draft))
 
+    def forget(self) -> None:
+        pass
+
     def agreeing(self, tokens: Sequence[int], proposal: Sequence[int]) -> int:
         return 0

@@ -218,3 +218,19 @@ def test_bad_input_gets_a_clear_error(
 ) -> None:
     with pytest.raises(kind, match=message):
         run(codec)
+
+
+def test_a_later_turn_re_uses_the_conversation_until_told_to_forget() -> None:
+    engine = Engine(tiny_model(1), tiny_model(2))
+    params = SamplingParams(max_tokens=12)
+    first = engine.generate("How many bolts does it take?", params, method="target")
+    turns = [
+        {"role": "user", "content": "How many bolts does it take?"},
+        {"role": "assistant", "content": first.text},
+        {"role": "user", "content": "Sure?"},
+    ]
+    again = engine.generate(turns, params, method="target")
+    engine.forget()
+    afresh = engine.generate(turns, params, method="target")
+    assert again.text == afresh.text
+    assert afresh.trace.computed_tokens - again.trace.computed_tokens >= first.prompt_tokens

@@ -15,7 +15,6 @@ import torch
 from parse_engine.bench.tiny import Problem
 from wordings import Draft, flawed_draft, right_draft, target_lines
 
-
 VERDICT_WEIGHT = 5.0
 
 

@@ -137,6 +137,12 @@ class Engine:
         )
         yield Done(Answer(answer.text, finish, len(context), len(answer.tokens), trace))
 
+    def forget(self) -> None:
+        """Empty the models' prefix caches; for measuring, where no answer may profit from the one before."""
+        for model in (self.target, self.drafter):
+            if model is not None:
+                model.forget()
+
     def _draft(self, clock: Clock, prompt: Prompt, params: SamplingParams, raw: bool) -> Generator[Event, None, Draft]:
         """The drafter's whole answer, in the target's tokens."""
         drafter = self._model_of("draft")

@@ -22,7 +22,10 @@ class FakeEngine:
     def __init__(self, texts: Mapping[str, str], warnings: tuple[str, ...] = ()) -> None:
         self.texts = texts
         self.warnings = warnings
-        self.asked: list[tuple[str, Method]] = []
+        self.asked: list[tuple[str, Method | None]] = []
+
+    def forget(self) -> None:
+        self.asked.append(("forget", None))
 
     def generate(self, prompt: Sequence[dict[str, str]], params: SamplingParams, *, method: Method) -> Answer:
         self.asked.append((prompt[-1]["content"], method))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from parse_engine.bench.run import EVICTING, interleave, run, to_plain
+from parse_engine.bench.run import interleave, run, to_plain
 from parse_engine.bench.table import summary_tables
 from parse_engine.config import SamplingParams
 from parse_engine.errors import ConfigError
@@ -32,7 +32,7 @@ def test_who_goes_first_rotates() -> None:
 def test_every_method_warms_up_and_answers_everything() -> None:
     engine = FakeEngine(TEXTS)
     run(engine, [FakeTask(size=2)], METHODS)
-    asked = [(text[-1], method) for text, method in engine.asked if text != EVICTING[0]["content"]]
+    asked = [(text[-1], method) for text, method in engine.asked if method]
     warm_up, answers = asked[:3], asked[3:]
     assert warm_up == [("0", "target"), ("0", "draft"), ("0", "parse")]
     assert answers == [(q, m) for q, ms in (("0", METHODS), ("1", ("draft", "parse", "target"))) for m in ms]
@@ -43,15 +43,14 @@ def test_no_answer_finds_its_question_in_a_cache() -> None:
     engine = FakeEngine(TEXTS)
     run(engine, [FakeTask(size=2)], METHODS)
     timed = engine.asked[3:]
-    evict = EVICTING[0]["content"]
-    assert [ask for n, ask in enumerate(timed) if n % 3 != 2] == [(evict, "target"), (evict, "draft")] * 6
-    assert all(text != evict for text, _ in timed[2::3])
+    assert timed[::2] == [("forget", None)] * 6
+    assert all(method for _, method in timed[1::2])
 
 
 def test_the_target_alone_needs_no_drafter() -> None:
     engine = FakeEngine(TEXTS)
     run(engine, [FakeTask(size=2)], ["target"])
-    assert {method for _, method in engine.asked} == {"target"}
+    assert {method for _, method in engine.asked if method} == {"target"}
 
 
 def test_figures_of_a_known_run() -> None:

@@ -61,6 +61,9 @@ class Model(Protocol):
     def verify(self, request: VerifyRequest) -> Scores:
         """Score all prefixes of a draft in one pass; afterwards prompt and draft are in the prefix cache."""
 
+    def forget(self) -> None:
+        """Empty the prefix cache, so that the next call computes everything."""
+
     def agreeing(self, tokens: Sequence[int], proposal: Sequence[int]) -> int:
         """How many tokens of `proposal`, in order after `tokens`, equal the model's own greedy choice.
 

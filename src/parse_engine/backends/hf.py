@@ -102,6 +102,9 @@ class HFModel:
         assert len(self.cache.tokens) == prompt + draft
         return Scores(labels, logprobs)
 
+    def forget(self) -> None:
+        self.cache.reset()
+
     @torch.inference_mode()
     def agreeing(self, tokens: Sequence[int], proposal: Sequence[int]) -> int:
         for count, token in enumerate(proposal):

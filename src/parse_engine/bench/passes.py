@@ -71,7 +71,7 @@ def measure_model(model: HFModel, request: VerifyRequest, repeats: int) -> dict[
 
     def separate() -> None:
         for tokens in prompts:
-            model.cache.reset()
+            model.forget()
             forward(tokens)
 
     def sequential_cached() -> None:
@@ -87,7 +87,7 @@ def measure_model(model: HFModel, request: VerifyRequest, repeats: int) -> dict[
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for repeat in range(repeats + 1):  # the first round warms up
         for way, run in ways.items():
-            model.cache.reset()
+            model.forget()
             began = time.perf_counter()
             run()
             if repeat:

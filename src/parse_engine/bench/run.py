@@ -21,7 +21,6 @@ from parse_engine.trace import Answer, Method
 
 ANSWERS_FILE = "answers.jsonl"
 RUN_FILE = "run.json"
-EVICTING = [{"role": "user", "content": "0"}]  # shares nothing with a question but the template's opening
 
 
 class Generates(Protocol):
@@ -29,6 +28,9 @@ class Generates(Protocol):
 
     def generate(self, prompt: list[dict[str, str]], params: SamplingParams, *, method: Method) -> Answer:
         """Answer a conversation."""
+
+    def forget(self) -> None:
+        """Empty the prefix caches."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def run(
     for method in methods:
         engine.generate(list(questions[tasks[0].name][0].messages), params, method=method)
     asks = list(interleave([(task, question) for task in tasks for question in questions[task.name]], methods))
-    records = _answer_all(engine, asks, methods, params, output)
+    records = _answer_all(engine, asks, params, output)
     # Methods in the order given: the rotation may let another one begin a task.
     summary = summarize(sorted(records, key=lambda record: methods.index(record.method)))
     if output is not None:
@@ -95,19 +97,7 @@ def to_plain(summary: Summary) -> dict[str, dict[str, dict[str, Any]]]:
     return {task: {method: row.to_dict() for method, row in methods.items()} for task, methods in summary.items()}
 
 
-def _forget(engine: Generates, methods: Sequence[Method]) -> None:
-    """Push the last question and its answer out of the prefix caches, by a short prompt to each model.
-
-    Otherwise a method that runs after another would get the prompt, or even its own answer, for nothing.
-    """
-    models: Sequence[Method] = ("target", "draft") if any(method != "target" for method in methods) else ("target",)
-    for alone in models:
-        engine.generate(EVICTING, SamplingParams(max_tokens=1), method=alone)
-
-
-def _answer_all(
-    engine: Generates, asks: Sequence[_Ask], methods: Sequence[Method], params: SamplingParams, output: Path | None
-) -> list[Record]:
+def _answer_all(engine: Generates, asks: Sequence[_Ask], params: SamplingParams, output: Path | None) -> list[Record]:
     """Records in the order of `asks`. Grading happens between the answers and is not timed.
 
     The first warning of each method is shown; the records count them all.
@@ -117,7 +107,7 @@ def _answer_all(
         bar = progress.add_task("bench", total=len(asks))
         for ask in asks:
             progress.update(bar, description=f"{ask.task.name} {ask.method}")
-            _forget(engine, methods)
+            engine.forget()
             answer = engine.generate(list(ask.question.messages), params, method=ask.method)
             right = ask.task.grade(ask.question, answer.text)
             record = Record.of(ask.task.name, ask.question.id, ask.method, answer, right)
