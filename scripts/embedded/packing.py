@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from parse_engine.bench.tiny import Problem
-from wordings import Draft, flawed_draft, right_draft, target_lines
+from wordings import Draft, draft_with_mistakes, target_lines
 
 VERDICT_WEIGHT = 5.0
 
@@ -58,7 +58,7 @@ class Packer:
 
     def __init__(self, tokenizer, judge: dict, rng: random.Random):
         self.rng = rng
-        self.encode = lambda text: tokenizer.encode(text, add_special_tokens=False)
+        self.encode = lambda text: tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
         self.end = tokenizer.eos_token_id
         ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("user", "assistant")}
         self.user, self.assistant = ids["user"], ids["assistant"]
@@ -84,45 +84,39 @@ class Packer:
         self.answer(row, lines, self.prompt(row, problem))
         return row
 
-    def judged_row(self, problem: Problem, draft: Draft, prefixes: int) -> Row:
-        """Question, a draft in the drafter's words, `prefixes` verdicts, and at times the target's continuation."""
+    def judged_row(self, problem: Problem, drafts: int = 2) -> Row:
+        """A question and drafts in the drafter's words: probed lines, verdicts, at times a continuation."""
         row = Row()
-        base = self.prompt(row, problem)
-        ends, tokens = [], []
-        for index, line in enumerate(draft.lines):
-            piece = self.encode(line)
-            if (
-                index < draft.first_wrong
-            ):  # the digits of the right lines: dense practice in reading the drafter's words
-                at = base + len(tokens)
-                row.tasks += [(at + k, t, 0.5) for k, t in enumerate(piece) if t in self._digits]
-            tokens += piece
-            ends.append(len(tokens))
-            wrong = (index == draft.first_wrong, index >= draft.first_wrong)
-            row.flags += [(base + len(tokens) - back, *wrong) for back in (0, 1)]
-        row.add(tokens, base)
-        cuts = range(1, len(draft.lines))
-        # Half of the judged prefixes lie around the first mistake, where the verdict is hard.
-        near = [c for c in cuts if abs(c - draft.first_wrong - 0.5) < 1]
-        chosen = {
-            self.rng.choice(near) if near and self.rng.random() < 0.5 else self.rng.choice(cuts)
-            for _ in range(prefixes - 1)
-        }
-        for cut in sorted(chosen):
-            self._verdict(row, "prefix", base + ends[cut - 1], draft.prefix_is_right(cut))
-        self._verdict(row, "full", base + ends[-1], draft.is_right)
-        kept = self.rng.randint(1, min(draft.first_wrong, len(problem.events) + 1)) if draft.first_wrong else 0
-        if kept and self.rng.random() < 0.5:
-            self.answer(row, target_lines(problem)[kept:], base + ends[kept - 1])
+        prompt = self.prompt(row, problem)
+        for _ in range(drafts):
+            share = self.rng.choice((0.0, 0.1, 0.2, 0.35))
+            self._judged(row, prompt, problem, draft_with_mistakes(problem, self.rng, share))
         return row
+
+    def _judged(self, row: Row, prompt: int, problem: Problem, draft: Draft) -> None:
+        pieces = [self.encode(line) for line in draft.lines]
+        start = row.add([token for piece in pieces for token in piece], prompt)
+        ends = [start + sum(map(len, pieces[: count + 1])) - 1 for count in range(len(pieces))]
+        for index, (piece, end) in enumerate(zip(pieces, ends, strict=True)):
+            if not draft.wrong[index]:  # the digits of right lines: dense practice in reading the drafter's words
+                first = end - len(piece) + 1
+                before = [prompt if index == 0 else first - 1, *range(first, end)]
+                row.tasks += [(at, t, 0.5) for at, t in zip(before, piece, strict=True) if t in self._digits]
+            row.flags += [(end - back, draft.wrong[index], index >= draft.first_wrong) for back in (0, 1)]
+        # One prefix around the first mistake, where the verdict is hard, one anywhere, and the full answer.
+        last = len(pieces) - 1
+        for cut in {min(draft.first_wrong + self.rng.randint(0, 1), last), self.rng.randint(1, last)} - {0}:
+            self._verdict(row, "prefix", ends[cut - 1], cut <= draft.first_wrong)
+        if self.rng.random() < 0.5:
+            self._verdict(row, "full", ends[-1], draft.first_wrong > last)
+        if draft.first_wrong and self.rng.random() < 0.25:
+            kept = self.rng.randint(1, min(draft.first_wrong, last))
+            self.answer(row, target_lines(problem)[kept:], ends[kept - 1])
 
     def _verdict(self, row: Row, kind: str, after: int, right: bool) -> None:
         suffix = self.suffix[kind]
         last = row.add(suffix, after) + len(suffix) - 1
         row.teach(self.label[right], len(row.tokens), last, VERDICT_WEIGHT)
-
-    def draft(self, problem: Problem) -> Draft:
-        return flawed_draft(problem, self.rng) if self.rng.random() < 0.6 else right_draft(problem)
 
 
 @dataclass(frozen=True)

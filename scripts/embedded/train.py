@@ -25,9 +25,12 @@ from wordings import drafter_lines, target_lines
 ROOT = Path(__file__).resolve().parents[2]
 JUDGE = json.loads((ROOT / "src/parse_engine/prefix/judge_prompts.json").read_text())["v1"]
 
+# The target is grown: a stem of six layers learns the task at a third of the cost, then layers that do nothing yet are
+# put between its own (zero output projections, so the function stays the same) and all sixteen learn together.
 SHAPES = {
+    "stem": {"num_hidden_layers": 6, "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4},
     "target": {"num_hidden_layers": 16, "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4},
-    "drafter": {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2},
+    "drafter": {"num_hidden_layers": 2, "hidden_size": 96, "intermediate_size": 192, "num_attention_heads": 3},
 }
 
 
@@ -55,20 +58,16 @@ def new_model(role: str, vocabulary: int, eos: int, pad: int) -> LlamaForCausalL
     return LlamaForCausalLM(config)
 
 
-# Tokens after which the target moves on: from short answers to full ones, and from answers alone to judged drafts.
-SHORT_UNTIL, ANSWERS_UNTIL = 2.4e6, 4e6
+SHORT_UNTIL = 1e6  # tokens after which the target moves on from short problems to full ones
 
 
 def target_rows(packer: Packer, seen: int, seed: int) -> Iterator[Row]:
-    """Answers first and short; then full-length answers and judged drafts."""
-    short = tiny.problems("train", seed, max_steps=4)
-    full = tiny.problems("train", seed + 1)
-    while True:
-        problem = next(short if seen < SHORT_UNTIL else full)
-        if seen < ANSWERS_UNTIL or packer.rng.random() < 0.35:
+    """Own answers, and drafts to judge."""
+    for problem in tiny.problems("train", seed, max_steps=4 if seen < SHORT_UNTIL else tiny.MAX_STEPS):
+        if packer.rng.random() < 0.3:
             yield packer.answer_row(problem, target_lines(problem))
         else:
-            yield packer.judged_row(problem, packer.draft(problem), prefixes=6)
+            yield packer.judged_row(problem)
 
 
 def drafter_rows(packer: Packer, seen: int, seed: int) -> Iterator[Row]:
@@ -76,7 +75,9 @@ def drafter_rows(packer: Packer, seen: int, seed: int) -> Iterator[Row]:
         yield packer.answer_row(problem, drafter_lines(problem))
 
 
-ROWS = {"target": target_rows, "drafter": drafter_rows}
+ROWS = {"stem": target_rows, "target": target_rows, "drafter": drafter_rows}
+RATES = {"stem": 1.0, "target": 0.3, "drafter": 1.0}
+"""Of the learning rates below; the grown target starts from what the stem knows."""
 
 
 def optimizers(
@@ -129,6 +130,25 @@ class Flags(torch.nn.Module):
         )
 
 
+def grow(stem: dict[str, torch.Tensor], layers: int, model: LlamaForCausalLM) -> None:
+    """Give a deeper model the function of a trained one: its layers spread evenly, the others adding nothing yet."""
+    deep = model.config.num_hidden_layers
+    places = [round((index + 1) * deep / layers) - 1 for index in range(layers)]
+    own = {name: tensor for name, tensor in stem.items() if ".layers." not in name}
+    for index, place in enumerate(places):
+        prefix = f"model.layers.{index}."
+        own |= {
+            f"model.layers.{place}." + name.removeprefix(prefix): tensor
+            for name, tensor in stem.items()
+            if name.startswith(prefix)
+        }
+    model.load_state_dict(own, strict=False)
+    for place in set(range(deep)) - set(places):
+        layer = model.model.layers[place]
+        torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
+        torch.nn.init.zeros_(layer.mlp.down_proj.weight)
+
+
 class Run:
     """A training run: model, probes, optimizers and where it stands."""
 
@@ -138,13 +158,18 @@ class Run:
         self.tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
         self.model = new_model(role, len(self.tokenizer), self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
         self.flags = Flags(self.model)
-        self.optimizers = optimizers(self.model, self.flags, 0.02, 3e-3)
+        self.optimizers = optimizers(self.model, self.flags, 0.02 * RATES[role], 3e-3 * RATES[role])
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
         self.step, self.seen = 0, 0
         self.figures: dict[str, float] = {}
         self.checkpoint = out / f"{role}.checkpoint.pt"
         if self.checkpoint.exists():
             self.restore(torch.load(self.checkpoint))
+        elif role == "target":
+            stem = torch.load(out / "stem.checkpoint.pt")
+            grow(stem["model"], SHAPES["stem"]["num_hidden_layers"], self.model)
+            self.flags.load_state_dict(stem["flags"])
+            self.seen = int(SHORT_UNTIL)
 
     def restore(self, state: dict) -> None:
         self.model.load_state_dict(state["model"])
@@ -231,6 +256,16 @@ def train(role: str, out: Path, tokens: float, batch_tokens: int, seed: int) -> 
     run.tokenizer.save_pretrained(out / role)
 
 
+def export(role: str, out: Path, package: Path) -> None:
+    """Put a trained model into the package: float16 in the file, float32 when loaded."""
+    model = LlamaForCausalLM.from_pretrained(out / role, dtype=torch.float16)
+    model.save_pretrained(package / role)
+    config = json.loads((package / role / "config.json").read_text())
+    config["dtype"] = "float32"
+    (package / role / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    AutoTokenizer.from_pretrained(out / role).save_pretrained(package / role)
+
+
 def _parts(rows: list[Row], parts: int = 4) -> list[list[Row]]:
     """Rows of like length together: less padding, and attention is quadratic in the longest."""
     ordered = sorted(rows, key=lambda row: len(row.tokens))
@@ -240,11 +275,12 @@ def _parts(rows: list[Row], parts: int = 4) -> list[list[Row]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["tokenizer", "drafter", "target", "all"])
+    parser.add_argument("what", choices=["tokenizer", "drafter", "stem", "target", "export", "all"])
     parser.add_argument("--out", type=Path, default=ROOT / "build/embedded")
-    parser.add_argument("--target-tokens", type=float, default=20e6)
-    parser.add_argument("--drafter-tokens", type=float, default=2.5e6)
-    parser.add_argument("--batch-tokens", type=int, default=6144)
+    parser.add_argument("--stem-tokens", type=float, default=12e6)
+    parser.add_argument("--target-tokens", type=float, default=2e6)
+    parser.add_argument("--drafter-tokens", type=float, default=7e6)
+    parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -252,8 +288,13 @@ def main() -> None:
         build([JUDGE["full"], JUDGE["prefix"]], args.out / "tokenizer")
     if args.what in ("drafter", "all"):
         train("drafter", args.out, args.drafter_tokens, args.batch_tokens, args.seed)
+    if args.what in ("stem", "all"):
+        train("stem", args.out, args.stem_tokens, args.batch_tokens, args.seed)
     if args.what in ("target", "all"):
         train("target", args.out, args.target_tokens, args.batch_tokens, args.seed)
+    if args.what in ("export", "all"):
+        for role in ("target", "drafter"):
+            export(role, args.out, ROOT / "src/parse_engine/models/embedded")
 
 
 if __name__ == "__main__":

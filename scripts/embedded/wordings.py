@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from parse_engine.bench.tiny import MAX_AMOUNT, Event, Problem
+from parse_engine.bench.tiny import Event, Kind, Problem
 
 
 def target_lines(problem: Problem) -> list[str]:
@@ -64,18 +64,15 @@ def drafter_lines(problem: Problem) -> list[str]:
 
 @dataclass(frozen=True)
 class Draft:
-    """Lines in the drafter's words; lines[:first_wrong] are right, and `complete` says that no step is missing."""
+    """Lines in the drafter's words. `wrong` tells of each line whether it is wrong given the lines before it."""
 
     lines: list[str]
-    first_wrong: int
-    complete: bool
-
-    def prefix_is_right(self, lines: int) -> bool:
-        return lines <= self.first_wrong
+    wrong: list[bool]
 
     @property
-    def is_right(self) -> bool:
-        return self.complete and self.first_wrong >= len(self.lines)
+    def first_wrong(self) -> int:
+        """The index of the first wrong line; the number of lines when all are right."""
+        return self.wrong.index(True) if True in self.wrong else len(self.wrong)
 
 
 def _miscalculated(rng: random.Random, value: int) -> int:
@@ -94,47 +91,44 @@ def _miscalculated(rng: random.Random, value: int) -> int:
             return wrong
 
 
-def flawed_draft(problem: Problem, rng: random.Random) -> Draft:
-    """A draft with exactly one mistake, later steps consistent with it."""
-    steps = len(problem.events)
-    at = rng.randrange(-1, steps + 2)  # -1: the start; steps: the answer line; steps + 1: stops too early
-    count = problem.start
-    first_wrong = at + 1
-    if at == -1:
+def _mistaken(rng: random.Random, event: Event, problem: Problem) -> Event:
+    """The event with another amount, taken from elsewhere in the question or made up; or of the opposite kind."""
+    if not event.amount or rng.random() < 0.35:
+        swap: dict[Kind, Kind] = {"gain": "loss", "loss": "gain", "double": "halve", "halve": "double"}
+        return replace(event, kind=swap[event.kind])
+    others = [e.amount for e in problem.events if e.amount and e.amount != event.amount]
+    amount = rng.choice(others) if others and rng.random() < 0.5 else _miscalculated(rng, event.amount)
+    return replace(event, amount=amount)
+
+
+def draft_with_mistakes(problem: Problem, rng: random.Random, share: float) -> Draft:
+    """A draft in which each line is wrong with probability `share`; later lines build on what is written."""
+    if rng.random() < share / 3:  # stops too early
+        lines = drafter_lines(problem)[: 1 + rng.randrange(len(problem.events))]
+        lines.append(drafter_last(problem.counts[len(lines) - 1]))
+        return Draft(lines, [False] * (len(lines) - 1) + [True])
+    count, skipped = problem.start, False
+    wrong = [rng.random() < share]
+    if wrong[0]:
         count = _miscalculated(rng, count)
     lines = [drafter_first(problem, count)]
-    if at == steps + 1:
-        kept = drafter_lines(problem)[: 1 + rng.randrange(steps)]
-        written = problem.counts[len(kept) - 1]
-        return Draft([*kept, drafter_last(written)], len(kept), complete=False)
-    kinds = ["result"] * 4 + ["amount", "amount", "before", "kind", "skip"]
-    for index, event in enumerate(problem.events):
+    for event in problem.events:
         before, written = count, event
-        mistake = rng.choice(kinds) if index == at else None
-        if (mistake == "amount" and not event.amount) or (mistake == "skip" and index == steps - 1):
-            mistake = "result"
-        if mistake == "skip":
+        mistake = rng.choices(["result", "event", "before", "skip"], (5, 4, 2, 1))[0] if rng.random() < share else None
+        if mistake == "skip" and event is not problem.events[-1]:
+            skipped = True
             continue
-        if mistake == "amount":
-            others = [e.amount for e in problem.events if e.amount and e.amount != event.amount]
-            amount = rng.choice(others) if others and rng.random() < 0.5 else _miscalculated(rng, event.amount)
-            written = replace(event, amount=min(amount, MAX_AMOUNT) if amount != event.amount else amount + 1)
-            if written.amount == event.amount:
-                written = replace(event, amount=event.amount - 1)
-        elif mistake == "before":
+        if mistake == "event":
+            written = _mistaken(rng, event, problem)
+        if mistake == "before":
             before = _miscalculated(rng, before)
-        elif mistake == "kind":
-            swap = {"gain": "loss", "loss": "gain", "double": "halve", "halve": "double"}
-            written = replace(event, kind=swap[event.kind])  # type: ignore[arg-type]
-        after = min(max(written.apply(before), 0), 198)
-        if mistake == "result":
+        exact = written.apply(before)
+        after = min(max(exact, 0), 198)
+        if mistake in ("result", "skip"):
             after = _miscalculated(rng, after)
         lines.append(drafter_step(written, before, after, problem.items))
-        count = after
-    lines.append(drafter_last(_miscalculated(rng, count) if at == steps else count))
-    return Draft(lines, first_wrong, complete=True)
-
-
-def right_draft(problem: Problem) -> Draft:
-    lines = drafter_lines(problem)
-    return Draft(lines, len(lines), complete=True)
+        wrong.append(mistake is not None or skipped or after != exact)
+        count, skipped = after, False
+    wrong.append(rng.random() < share / 2)
+    lines.append(drafter_last(_miscalculated(rng, count) if wrong[-1] else count))
+    return Draft(lines, wrong)

@@ -12,7 +12,8 @@ from parse_engine.backends.base import VerifyRequest
 from parse_engine.backends.hf import HFModel, pick_device
 from parse_engine.config import SamplingParams
 from parse_engine.errors import ConfigError, DeviceError
-from tests.conftest import tiny_model
+from parse_engine.text import Codec
+from tests.conftest import byte_tokenizer, tiny_model
 
 LABELS = ((5, 6), (7,))
 GREEDY = SamplingParams()
@@ -166,3 +167,34 @@ def test_devices() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError, match="0 CUDA devices"):
             pick_device("cuda")
+
+
+def test_a_sliding_window_drafter_starts_afresh_instead_of_cropping() -> None:
+    """Its cache cannot be taken back, so a second answer must not continue from a broken one."""
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    tokenizer = byte_tokenizer()
+
+    def gemma() -> HFModel:
+        torch.manual_seed(0)
+        config = Gemma3TextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=6,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=16,
+            sliding_window=8,
+            initializer_range=0.3,
+            eos_token_id=None,
+            bos_token_id=None,
+            pad_token_id=None,
+        )
+        return HFModel(Gemma3ForCausalLM(config), Codec(tokenizer), "gemma")
+
+    model = gemma()
+    prompt = list(range(40))
+    list(model.decode(prompt, GREEDY, 20))
+    edited = [*prompt[:30], 99, 98]
+    assert list(model.decode(edited, GREEDY, 15)) == list(gemma().decode(edited, GREEDY, 15))

@@ -1,0 +1,40 @@
+"""Write docs/cli.md and the generated parts of README.md: `python scripts/docs/build.py [--check]`."""
+
+from __future__ import annotations
+
+import sys
+
+from cli_reference import reference
+from readme_blocks import ROOT, figures_table, pass_table, refresh, snippet_output
+
+from parse_engine.models import store
+
+TABLES = {"figures": figures_table, "pass": pass_table}
+
+
+def pages(*, run_snippet: bool) -> dict[str, str]:
+    """Every generated page as it should be.
+
+    Args:
+        run_snippet: also write the output of README's snippet again. A check leaves it out: two kinds of CPU may round
+            differently, and then words may differ.
+    """
+    blocks = {**TABLES, "output": snippet_output} if run_snippet else TABLES
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    return {"README.md": refresh(readme, blocks), "docs/cli.md": reference()}
+
+
+def main() -> None:
+    if sys.argv[1:] not in ([], ["--check"]):
+        sys.exit(__doc__)
+    if sys.argv[1:]:
+        fresh = pages(run_snippet=False)
+        stale = [page for page in fresh if (ROOT / page).read_text(encoding="utf-8") != fresh[page]]
+        sys.exit(f"stale: {', '.join(stale)}. Run `make docs`." if stale else 0)
+    has_models = all(store.is_whole(store.embedded_folder(role)) for role in ("target", "drafter"))
+    for page, text in pages(run_snippet=has_models).items():
+        (ROOT / page).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
