@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 
 from cli_reference import reference
-from readme_blocks import ROOT, figures_table, pass_table, refresh, snippet_output
-
 from parse_engine.models import store
+from readme_blocks import ROOT, figures_table, pass_table, refresh, snippet_output
 
 TABLES = {"figures": figures_table, "pass": pass_table}
 

@@ -12,7 +12,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
 METHODS = {"target": "target alone", "draft": "drafter alone", "parse": "PARSE"}
-PAIRS = {"embedded.json": "embedded pair", "real-pair.json": "Qwen2.5-Coder 1.5B, drafter 0.5B"}
+PAIRS = {
+    "embedded.json": "embedded pair",
+    "real-pair-gsm8k.json": "Qwen2.5-Coder 1.5B, drafter 0.5B",
+    "real-pair-humaneval.json": "Qwen2.5-Coder 1.5B, drafter 0.5B",
+}
 PASSES = {
     "packed": "packed: all prefixes in one pass",
     "plain": "plain: one causal pass over as many tokens",

@@ -126,9 +126,9 @@ def test_output_holds_records_and_provenance_but_no_question(tmp_path: Path) -> 
     assert provenance["settings"] == {"target": "big"}
     assert (provenance["params"]["seed"], provenance["params"]["max_tokens"]) == (3, 64)
     assert provenance["tasks"]["fake"]["questions"] == 2
-    assert {"command", "time", "versions", "machine", "methods", "summary"} <= provenance.keys()
+    assert {"command", "time", "versions", "machine", "methods", "figures", "peak_memory_bytes"} <= provenance.keys()
     assert provenance["machine"]["cores"] >= 1
-    assert provenance["summary"] == json.loads(json.dumps(to_plain(summary)))
+    assert provenance["figures"] == json.loads(json.dumps(to_plain(summary)))
 
 
 def test_a_run_is_never_written_over(tmp_path: Path) -> None:

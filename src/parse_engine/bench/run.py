@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from parse_engine.bench.provenance import describe, describe_task
+from parse_engine.bench.provenance import describe, describe_task, peak_memory, write_json
 from parse_engine.bench.records import Record
 from parse_engine.bench.summary import Summary, summarize
 from parse_engine.bench.tasks import Question, Task
@@ -80,7 +80,7 @@ def run(
     # Methods in the order given: the rotation may let another one begin a task.
     summary = summarize(sorted(records, key=lambda record: methods.index(record.method)))
     if output is not None:
-        _write_json(output / RUN_FILE, {**provenance, "summary": to_plain(summary)})
+        write_json(output / RUN_FILE, {**provenance, "peak_memory_bytes": peak_memory(), "figures": to_plain(summary)})
     return summary
 
 
@@ -159,10 +159,6 @@ def _create(output: Path, provenance: Mapping[str, Any]) -> None:
         raise ConfigError(f"{output} holds a run already. Give another directory, or remove this one.")
     try:
         output.mkdir(parents=True, exist_ok=True)
-        _write_json(output / RUN_FILE, provenance)
+        write_json(output / RUN_FILE, provenance)
     except OSError as error:
         raise ConfigError(f"cannot write to {output}: {error.strerror}. Give another directory.") from None
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -104,6 +104,8 @@ def measure_pass(
     prefixes: Annotated[int, typer.Option(metavar="N", min=1, help="Prefixes judged, the full answer included.")] = 16,
     repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Times each way is measured.")] = 5,
     dtype: Annotated[str, _setting("dtype", metavar="NAME")] = DEFAULTS.dtype,
+    device: Annotated[str, _setting("device", metavar="NAME")] = DEFAULTS.device,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures and their origin.")] = None,
     json: Annotated[bool, typer.Option(help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Time the verification pass: packed, plain (causal, as many tokens), a pass per prefix without and with a cache.
@@ -119,8 +121,13 @@ def measure_pass(
         prefixes=prefixes,
         repeats=repeats,
         dtype=dtype,
+        device=device,
     )
     figures = pass_figures(seconds)
+    if output is not None:
+        from parse_engine.bench.provenance import describe, write_json
+
+        write_json(output, {**describe(), "figures": figures})
     if json:
         typer.echo(json_format.dumps(figures))
     else:

@@ -20,8 +20,8 @@ def boundaries(text: str, ends: Sequence[int | None], delta: int, max_prefixes: 
         delta: tokens between boundaries; stretched where the draft would need more than `max_prefixes`.
         max_prefixes: most boundaries, the full draft included.
 
-    Every boundary but the last is moved to the nearest end of a line or sentence less than half a step away. Without
-    one it stays, or moves to the nearest token that ends neither inside a number nor inside a line of a code fence.
+    Every boundary but the last is moved to the nearest end of a line or sentence less than a step away. Without one
+    it stays, or moves to the nearest token that ends neither inside a number nor inside a line of a code fence.
     """
     length = len(ends)
     if length == 0:
@@ -35,7 +35,7 @@ def boundaries(text: str, ends: Sequence[int | None], delta: int, max_prefixes: 
     natural = [n for n in allowed if ends[n - 1] in good]
     cuts: list[int] = []
     for nominal in range(step, length, step):
-        cut = _nearest(natural, nominal, (step + 1) // 2) or _nearest(allowed, nominal, (step + 1) // 2)
+        cut = _nearest(natural, nominal, step) or _nearest(allowed, nominal, (step + 1) // 2)
         if cut is not None and (not cuts or cut > cuts[-1]):
             cuts.append(cut)
     return [*cuts[: max_prefixes - 1], length]
