@@ -6,13 +6,14 @@ packed pass (`parse_engine.prefix.layout`), with more than one level.
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from parse_engine.bench.tiny import Problem
+from parse_engine.bench.tiny import MONTHS, Problem
 from wordings import Draft, draft_with_mistakes, target_lines
 
 VERDICT_WEIGHT = 5.0
@@ -26,7 +27,9 @@ class Row:
     positions: list[int] = field(default_factory=list)
     ancestors: list[tuple[int, int, int]] = field(default_factory=list)  # (start, end, parent's last row or -1)
     tasks: list[tuple[int, int, float]] = field(default_factory=list)
-    flags: list[tuple[int, bool, bool]] = field(default_factory=list)  # (row, its line is wrong, a line so far is)
+    flags: list[tuple[int, bool, bool]] = field(
+        default_factory=list
+    )  # (row, its line is wrong so far, or an earlier one)
 
     def add(self, tokens: list[int], after: int = -1) -> int:
         """Append a segment that continues row `after`; returns the index of its first token."""
@@ -68,7 +71,9 @@ class Packer:
         }
         self.label = {True: self.encode("Correct"), False: self.encode("Incorrect")}
         assert all(len(ids) == 1 for ids in self.label.values())
-        self._digits = {i for i in range(len(tokenizer)) if tokenizer.decode([i]).strip().isdigit()}
+        words = {*MONTHS, "brings", "takes", "turns", "cuts"}
+        texts = {token: tokenizer.decode([token]).strip() for token in range(len(tokenizer))}
+        self._telling = {token for token, text in texts.items() if text.isdigit() or text in words}
 
     def prompt(self, row: Row, problem: Problem) -> int:
         row.add([self.user, *self.encode(problem.question), self.end, self.assistant])
@@ -98,11 +103,15 @@ class Packer:
         start = row.add([token for piece in pieces for token in piece], prompt)
         ends = [start + sum(map(len, pieces[: count + 1])) - 1 for count in range(len(pieces))]
         for index, (piece, end) in enumerate(zip(pieces, ends, strict=True)):
-            if not draft.wrong[index]:  # the digits of right lines: dense practice in reading the drafter's words
-                first = end - len(piece) + 1
-                before = [prompt if index == 0 else first - 1, *range(first, end)]
-                row.tasks += [(at, t, 0.5) for at, t in zip(before, piece, strict=True) if t in self._digits]
-            row.flags += [(end - back, draft.wrong[index], index >= draft.first_wrong) for back in (0, 1)]
+            first = end - len(piece) + 1
+            right = self.encode(draft.expected[index])
+            same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(piece, right, strict=False)))
+            # What carries the meaning is learned up to the mistake: practice in reading the drafter's words.
+            for offset, token in enumerate(right[: same + 1]):
+                if offset and token in self._telling:
+                    row.tasks.append((first + offset - 1, token, 0.5))
+            late = index > draft.first_wrong
+            row.flags += [(first + k, k >= same, late or (k >= same)) for k in range(len(piece))]
         # One prefix around the first mistake, where the verdict is hard, one anywhere, and the full answer.
         last = len(pieces) - 1
         for cut in {min(draft.first_wrong + self.rng.randint(0, 1), last), self.rng.randint(1, last)} - {0}:
@@ -123,7 +132,7 @@ class Packer:
 class Batch:
     """tokens, positions [B, T]; mask [B, 1, T, T] additive bf16; rows [K] into B*T; labels [K]; weights [K].
 
-    flag_rows [F] into B*T are line ends of drafts; flags [F, 2]: that line is wrong, a line up to it is.
+    flag_rows [F] into B*T are tokens of drafts; flags [F, 2]: their line is wrong up to there, any line is.
     """
 
     tokens: torch.Tensor

@@ -1,7 +1,7 @@
 """Train the embedded pair on a CPU: `python scripts/embedded/train.py all --out build/embedded`.
 
-Three steps, each runnable alone: `tokenizer` (seconds), `drafter` (minutes) and `target` (about an hour on two cores).
-A run writes a checkpoint every few hundred steps and goes on from it when started again.
+Its steps run alone too: `tokenizer`, `drafter`, `seed`, `stem`, `target` (minutes each, half an hour for the stem),
+and `export`, which puts the pair into the package. Training writes checkpoints and goes on from the last one.
 """
 
 from __future__ import annotations
@@ -25,13 +25,19 @@ from wordings import drafter_lines, target_lines
 ROOT = Path(__file__).resolve().parents[2]
 JUDGE = json.loads((ROOT / "src/parse_engine/prefix/judge_prompts.json").read_text())["v1"]
 
-# The target is grown: a stem of six layers learns the task at a third of the cost, then layers that do nothing yet are
-# put between its own (zero output projections, so the function stays the same) and all sixteen learn together.
+# The target is grown. A seed of two layers learns the arithmetic in the drafter's words; a stem of six learns the
+# target's own words and to judge; then all sixteen learn together. Grown layers add nothing at first (their output
+# projections are zero). A deep model that learns everything from the start takes several times longer.
+NARROW = {"hidden_size": 96, "intermediate_size": 192, "num_attention_heads": 3}
+WIDE = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4}
 SHAPES = {
-    "stem": {"num_hidden_layers": 6, "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4},
-    "target": {"num_hidden_layers": 16, "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4},
-    "drafter": {"num_hidden_layers": 2, "hidden_size": 96, "intermediate_size": 192, "num_attention_heads": 3},
+    "drafter": {"num_hidden_layers": 2, **NARROW},
+    "seed": {"num_hidden_layers": 2, **WIDE},
+    "stem": {"num_hidden_layers": 6, **WIDE},
+    "target": {"num_hidden_layers": 16, **WIDE},
 }
+# What each is grown from, and the places of the grown-from layers.
+GROWN = {"stem": ("seed", (0, 1)), "target": ("stem", (2, 4, 7, 10, 12, 15))}
 
 
 def bf16_attention(module, query, key, value, attention_mask, scaling, dropout=0.0, **_):
@@ -58,26 +64,24 @@ def new_model(role: str, vocabulary: int, eos: int, pad: int) -> LlamaForCausalL
     return LlamaForCausalLM(config)
 
 
-SHORT_UNTIL = 1e6  # tokens after which the target moves on from short problems to full ones
-
-
-def target_rows(packer: Packer, seen: int, seed: int) -> Iterator[Row]:
+def target_rows(packer: Packer, seed: int) -> Iterator[Row]:
     """Own answers, and drafts to judge."""
-    for problem in tiny.problems("train", seed, max_steps=4 if seen < SHORT_UNTIL else tiny.MAX_STEPS):
+    for problem in tiny.problems("train", seed):
         if packer.rng.random() < 0.3:
             yield packer.answer_row(problem, target_lines(problem))
         else:
             yield packer.judged_row(problem)
 
 
-def drafter_rows(packer: Packer, seen: int, seed: int) -> Iterator[Row]:
+def drafter_rows(packer: Packer, seed: int) -> Iterator[Row]:
     for problem in tiny.problems("train", seed):
         yield packer.answer_row(problem, drafter_lines(problem))
 
 
-ROWS = {"stem": target_rows, "target": target_rows, "drafter": drafter_rows}
-RATES = {"stem": 1.0, "target": 0.3, "drafter": 1.0}
-"""Of the learning rates below; the grown target starts from what the stem knows."""
+ROWS = {"drafter": drafter_rows, "seed": drafter_rows, "stem": target_rows, "target": target_rows}
+TOKENS = {"drafter": 5e6, "seed": 5e6, "stem": 7e6, "target": 1e6}
+# Of the learning rates below: what is grown starts from what it knows.
+RATES = {"drafter": 1.0, "seed": 1.0, "stem": 0.5, "target": 0.25}
 
 
 def optimizers(
@@ -101,8 +105,8 @@ def rate(progress: float, warmup: float = 0.02, decay: float = 0.4) -> float:
 class Flags(torch.nn.Module):
     """Two linear probes that teach inner layers to notice mistakes while they read a draft; dropped after training.
 
-    The first, half-way up, learns whether a line is wrong; the second, at three quarters, whether a line so far is. The
-    suffix rows above can then simply look: without the probes the verdict learns several times slower.
+    The first, half-way up, learns whether a token's line is wrong so far; the second, at three quarters, whether any
+    line is. The suffix rows above can then simply look: without the probes the verdict learns several times slower.
     """
 
     def __init__(self, model: LlamaForCausalLM):
@@ -120,7 +124,7 @@ class Flags(torch.nn.Module):
         return hook
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Mean binary cross-entropy at the line ends of drafts, wrong lines counting three times."""
+        """Mean binary cross-entropy over the tokens of drafts, wrong lines counting three times."""
         logits = [
             probe(F.rms_norm(seen.float().flatten(0, 1)[batch.flag_rows], (seen.shape[-1],)))
             for probe, seen in zip(self.probes, self._seen, strict=True)
@@ -130,20 +134,14 @@ class Flags(torch.nn.Module):
         )
 
 
-def grow(stem: dict[str, torch.Tensor], layers: int, model: LlamaForCausalLM) -> None:
-    """Give a deeper model the function of a trained one: its layers spread evenly, the others adding nothing yet."""
-    deep = model.config.num_hidden_layers
-    places = [round((index + 1) * deep / layers) - 1 for index in range(layers)]
-    own = {name: tensor for name, tensor in stem.items() if ".layers." not in name}
+def grow(grown_from: dict[str, torch.Tensor], places: tuple[int, ...], model: LlamaForCausalLM) -> None:
+    """Give a deeper model the function of a trained one: its layers at `places`, the others adding nothing yet."""
+    own = {name: tensor for name, tensor in grown_from.items() if ".layers." not in name}
     for index, place in enumerate(places):
-        prefix = f"model.layers.{index}."
-        own |= {
-            f"model.layers.{place}." + name.removeprefix(prefix): tensor
-            for name, tensor in stem.items()
-            if name.startswith(prefix)
-        }
+        old, new = f"model.layers.{index}.", f"model.layers.{place}."
+        own |= {new + name.removeprefix(old): t for name, t in grown_from.items() if name.startswith(old)}
     model.load_state_dict(own, strict=False)
-    for place in set(range(deep)) - set(places):
+    for place in set(range(model.config.num_hidden_layers)) - set(places):
         layer = model.model.layers[place]
         torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
         torch.nn.init.zeros_(layer.mlp.down_proj.weight)
@@ -165,11 +163,9 @@ class Run:
         self.checkpoint = out / f"{role}.checkpoint.pt"
         if self.checkpoint.exists():
             self.restore(torch.load(self.checkpoint))
-        elif role == "target":
-            stem = torch.load(out / "stem.checkpoint.pt")
-            grow(stem["model"], SHAPES["stem"]["num_hidden_layers"], self.model)
-            self.flags.load_state_dict(stem["flags"])
-            self.seen = int(SHORT_UNTIL)
+        elif role in GROWN:
+            parent, places = GROWN[role]
+            grow(torch.load(out / f"{parent}.checkpoint.pt")["model"], places, self.model)
 
     def restore(self, state: dict) -> None:
         self.model.load_state_dict(state["model"])
@@ -192,7 +188,7 @@ class Run:
     def rows(self) -> list[Row]:
         """The rows of the next step; the same for the same seed and step."""
         packer = Packer(self.tokenizer, JUDGE, random.Random(f"{self.seed}-{self.step}"))
-        stream = ROWS[self.role](packer, self.seen, self.seed * 1_000_003 + 2 * self.step)
+        stream = ROWS[self.role](packer, self.seed * 1_000_003 + 2 * self.step)
         rows: list[Row] = []
         while sum(len(row.tokens) for row in rows) < self.batch_tokens:
             rows.append(next(stream))
@@ -275,23 +271,18 @@ def _parts(rows: list[Row], parts: int = 4) -> list[list[Row]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["tokenizer", "drafter", "stem", "target", "export", "all"])
+    parser.add_argument("what", choices=["tokenizer", *TOKENS, "export", "all"])
     parser.add_argument("--out", type=Path, default=ROOT / "build/embedded")
-    parser.add_argument("--stem-tokens", type=float, default=12e6)
-    parser.add_argument("--target-tokens", type=float, default=2e6)
-    parser.add_argument("--drafter-tokens", type=float, default=7e6)
+    parser.add_argument("--tokens", type=float, help="train on so many tokens instead of the recipe's")
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     if args.what in ("tokenizer", "all"):
         build([JUDGE["full"], JUDGE["prefix"]], args.out / "tokenizer")
-    if args.what in ("drafter", "all"):
-        train("drafter", args.out, args.drafter_tokens, args.batch_tokens, args.seed)
-    if args.what in ("stem", "all"):
-        train("stem", args.out, args.stem_tokens, args.batch_tokens, args.seed)
-    if args.what in ("target", "all"):
-        train("target", args.out, args.target_tokens, args.batch_tokens, args.seed)
+    for role, tokens in TOKENS.items():
+        if args.what in (role, "all"):
+            train(role, args.out, args.tokens or tokens, args.batch_tokens, args.seed)
     if args.what in ("export", "all"):
         for role in ("target", "drafter"):
             export(role, args.out, ROOT / "src/parse_engine/models/embedded")

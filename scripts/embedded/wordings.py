@@ -64,15 +64,16 @@ def drafter_lines(problem: Problem) -> list[str]:
 
 @dataclass(frozen=True)
 class Draft:
-    """Lines in the drafter's words. `wrong` tells of each line whether it is wrong given the lines before it."""
+    """Lines in the drafter's words, and for each the line that would have been right after the lines before it."""
 
     lines: list[str]
-    wrong: list[bool]
+    expected: list[str]
 
     @property
     def first_wrong(self) -> int:
         """The index of the first wrong line; the number of lines when all are right."""
-        return self.wrong.index(True) if True in self.wrong else len(self.wrong)
+        pairs = zip(self.lines, self.expected, strict=True)
+        return next((index for index, (line, right) in enumerate(pairs) if line != right), len(self.lines))
 
 
 def _miscalculated(rng: random.Random, value: int) -> int:
@@ -103,32 +104,27 @@ def _mistaken(rng: random.Random, event: Event, problem: Problem) -> Event:
 
 def draft_with_mistakes(problem: Problem, rng: random.Random, share: float) -> Draft:
     """A draft in which each line is wrong with probability `share`; later lines build on what is written."""
-    if rng.random() < share / 3:  # stops too early
-        lines = drafter_lines(problem)[: 1 + rng.randrange(len(problem.events))]
-        lines.append(drafter_last(problem.counts[len(lines) - 1]))
-        return Draft(lines, [False] * (len(lines) - 1) + [True])
-    count, skipped = problem.start, False
-    wrong = [rng.random() < share]
-    if wrong[0]:
-        count = _miscalculated(rng, count)
-    lines = [drafter_first(problem, count)]
-    for event in problem.events:
-        before, written = count, event
+    events = problem.events
+    written_events = events[: rng.randrange(1, len(events))] if rng.random() < share / 3 else events
+    count = _miscalculated(rng, problem.start) if rng.random() < share else problem.start
+    lines, expected = [drafter_first(problem, count)], [drafter_first(problem, problem.start)]
+    due = 0  # the first event that no line has told yet
+    for index, event in enumerate(written_events):
         mistake = rng.choices(["result", "event", "before", "skip"], (5, 4, 2, 1))[0] if rng.random() < share else None
-        if mistake == "skip" and event is not problem.events[-1]:
-            skipped = True
+        if mistake == "skip":
             continue
-        if mistake == "event":
-            written = _mistaken(rng, event, problem)
-        if mistake == "before":
-            before = _miscalculated(rng, before)
-        exact = written.apply(before)
-        after = min(max(exact, 0), 198)
-        if mistake in ("result", "skip"):
+        expected.append(_step(events[due], count, problem))
+        written = _mistaken(rng, event, problem) if mistake == "event" else event
+        before = _miscalculated(rng, count) if mistake == "before" else count
+        after = min(max(written.apply(before), 0), 198)
+        if mistake == "result":
             after = _miscalculated(rng, after)
         lines.append(drafter_step(written, before, after, problem.items))
-        wrong.append(mistake is not None or skipped or after != exact)
-        count, skipped = after, False
-    wrong.append(rng.random() < share / 2)
-    lines.append(drafter_last(_miscalculated(rng, count) if wrong[-1] else count))
-    return Draft(lines, wrong)
+        count, due = after, index + 1
+    expected.append(_step(events[due], count, problem) if due < len(events) else drafter_last(count))
+    lines.append(drafter_last(_miscalculated(rng, count) if rng.random() < share / 2 else count))
+    return Draft(lines, expected)
+
+
+def _step(event: Event, before: int, problem: Problem) -> str:
+    return drafter_step(event, before, event.apply(before), problem.items)
