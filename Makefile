@@ -10,8 +10,6 @@ BIN := .venv/bin
 # constraints-dev.txt says why torch is pinned here.
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints-dev.txt
 LIMIT ?= 200
-# The bars of loading weights would mix with what is printed here.
-export HF_HUB_DISABLE_PROGRESS_BARS := 1
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile
@@ -32,7 +30,7 @@ lint: .venv/.dev ## Check style, formatting and types
 docs: .venv/.dev ## Write docs/cli.md and the generated parts of README.md again
 	@$(BIN)/python scripts/docs/build.py
 
-train: .venv/.dev ## Train the embedded pair again, into build/embedded (about an hour on two cores)
+train: .venv/.dev ## Train the embedded pair again, and put it into the package (about an hour on two cores)
 	@$(BIN)/python scripts/embedded/train.py all --out build/embedded
 
 bench: .venv/.dev ## Measure the embedded pair on LIMIT questions, and its verification pass

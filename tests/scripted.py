@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 from parse_engine.backends.base import Scores, VerifyRequest
@@ -23,6 +24,7 @@ class ScriptedModel:
         *,
         ends: bool = True,
         context_length: int = 2048,
+        agrees: bool = False,
     ):
         self.name = "scripted"
         self.codec = codec
@@ -32,6 +34,7 @@ class ScriptedModel:
         self.answer = codec.encode(answer)
         self.believes = believes
         self.ends = ends
+        self.agrees = agrees
         self.verified: list[VerifyRequest] = []
         self.decoded: list[list[int]] = []
         self.prompt: list[int] = []
@@ -52,4 +55,7 @@ class ScriptedModel:
         pass
 
     def agreeing(self, tokens: Sequence[int], proposal: Sequence[int]) -> int:
-        return 0
+        if not self.agrees:
+            return 0
+        own = self.decode(tokens, SamplingParams(), len(proposal))
+        return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(own, proposal, strict=False)))

@@ -234,3 +234,69 @@ def test_a_later_turn_re_uses_the_conversation_until_told_to_forget() -> None:
     afresh = engine.generate(turns, params, method="target")
     assert again.text == afresh.text
     assert afresh.trace.computed_tokens - again.trace.computed_tokens >= first.prompt_tokens
+
+
+def test_a_seed_does_not_make_the_target_draw_the_rejected_draft_again() -> None:
+    engine = Engine(tiny_model(1), tiny_model(1), ParseConfig(threshold=1.0, full_threshold=1.0))
+    params = SamplingParams(temperature=1.5, seed=3, max_tokens=20)
+    answer = engine.generate("Hello", params)
+    assert answer.trace.committed_tokens == 0
+    assert answer.text != answer.trace.draft_text
+
+
+def test_the_targets_end_of_turn_ends_a_draft(codec: Codec) -> None:
+    """A drafter that ends otherwise writes on; what follows was once committed as text."""
+    engine = make(codec, lambda prefix: 0.9)
+    drafter = ScriptedModel(codec, "It is six.<|end|>And more")
+    drafter.eos = frozenset([-1])
+    engine.drafter = drafter
+    answer = engine.generate("How many?", SamplingParams(max_tokens=40))
+    assert (answer.text, answer.finish_reason, answer.completion_tokens) == ("It is six.", "stop", 10)
+
+
+def test_control_tokens_written_out_by_another_tokenizer_stay_text() -> None:
+    tokenizer = byte_tokenizer(merged=("tag ",))
+    foreign = Codec(tokenizer)
+    text = "The tag <|end|> closes."
+    drafter = ScriptedModel(foreign, "x")
+    drafter.answer = foreign.encode(text, literal=True)
+    engine = Engine(ScriptedModel(Codec(byte_tokenizer()), TARGET, lambda prefix: 0.9), drafter)
+    assert engine.generate("How many?").text == text
+
+
+def test_drafter_ids_that_the_target_does_not_know_are_encoded_again(codec: Codec) -> None:
+    engine = make(codec, lambda prefix: 0.9)
+    drafter = ScriptedModel(codec, "abc")
+    drafter.answer = [*codec.encode("abc"), codec.size + 5, *codec.encode("def")]
+    engine.drafter = drafter
+    assert engine.generate("How many?").text == "abcdef"
+
+
+@pytest.mark.parametrize("limit", [5, 22, 25, 30, 44, 60])
+@pytest.mark.parametrize("stop", [(), ("Four",), ("six",)])
+def test_limits_and_stops_hold_for_tokens_kept_by_agreement(codec: Codec, limit: int, stop: tuple[str, ...]) -> None:
+    draft = "Two plus two is four.\nFour plus two is seven.\n"
+    engine = Engine(
+        ScriptedModel(codec, TARGET, lambda prefix: 0.1, agrees=True),
+        ScriptedModel(codec, draft),
+        ParseConfig(delta=22),
+    )
+    params = SamplingParams(max_tokens=limit, stop=stop)
+    parse, plain = (engine.generate("How many?", params, method=m) for m in ("parse", "target"))
+    assert (parse.text, parse.finish_reason) == (plain.text, plain.finish_reason)
+    assert parse.trace.committed_tokens > 0
+
+
+def test_the_plain_target_needs_no_room_for_a_suffix(codec: Codec) -> None:
+    engine = make(codec, lambda prefix: 0.9)
+    room = engine.target.context_length - engine.generate("?", method="target").prompt_tokens
+    assert engine.generate("?", SamplingParams(max_tokens=room), method="target").finish_reason == "stop"
+    with pytest.raises(PromptError, match="suffix"):
+        engine.generate("?", SamplingParams(max_tokens=room))
+
+
+def test_prompts_that_are_no_text_get_a_clear_error(codec: Codec) -> None:
+    with pytest.raises(PromptError, match="Unicode"):
+        ask(codec, "a\udcff")
+    with pytest.raises(PromptError, match="lacks"):
+        ask(codec, [{"role": "user"}])

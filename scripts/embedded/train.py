@@ -28,7 +28,7 @@ JUDGE = json.loads((ROOT / "src/parse_engine/prefix/judge_prompts.json").read_te
 # The target is grown. A seed of two layers learns the arithmetic in the drafter's words; a stem of six learns the
 # target's own words and to judge; then all sixteen learn together. Grown layers add nothing at first (their output
 # projections are zero). A deep model that learns everything from the start takes several times longer.
-NARROW = {"hidden_size": 96, "intermediate_size": 192, "num_attention_heads": 3}
+NARROW = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2}
 WIDE = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4}
 SHAPES = {
     "drafter": {"num_hidden_layers": 2, **NARROW},
@@ -79,7 +79,7 @@ def drafter_rows(packer: Packer, seed: int) -> Iterator[Row]:
 
 
 ROWS = {"drafter": drafter_rows, "seed": drafter_rows, "stem": target_rows, "target": target_rows}
-TOKENS = {"drafter": 5e6, "seed": 5e6, "stem": 7e6, "target": 1e6}
+TOKENS = {"drafter": 7e6, "seed": 5e6, "stem": 7e6, "target": 1e6}
 # Of the learning rates below: what is grown starts from what it knows.
 RATES = {"drafter": 1.0, "seed": 1.0, "stem": 0.5, "target": 0.25}
 
@@ -274,7 +274,7 @@ def main() -> None:
     parser.add_argument("what", choices=["tokenizer", *TOKENS, "export", "all"])
     parser.add_argument("--out", type=Path, default=ROOT / "build/embedded")
     parser.add_argument("--tokens", type=float, help="train on so many tokens instead of the recipe's")
-    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--batch-tokens", type=int, default=6144)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

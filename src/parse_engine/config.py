@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -15,6 +16,7 @@ from parse_engine.errors import ConfigError, did_you_mean
 
 Judge = Literal["prompt", "likelihood"]
 BoundaryRule = Literal["first-failure", "last-success"]
+Attention = Literal["sdpa", "flex_attention"]
 
 
 def choices(literal: Any) -> tuple[str, ...]:
@@ -49,7 +51,7 @@ class _Checked:
 
     def _check_range(self, name: str, low: float, high: float | None = None) -> None:
         value = getattr(self, name)
-        if value < low or (high is not None and value > high):
+        if not low <= value <= (math.inf if high is None else high) or math.isinf(value):
             allowed = f"in [{low:g}, {high:g}]" if high is not None else f"at least {low:g}"
             raise ConfigError(f"{name} is {value!r}; it must be {allowed}.")
 
@@ -97,13 +99,16 @@ class SamplingParams(_Checked):
     """Texts that end the answer; they are not part of it."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
+        stop = (self.stop,) if isinstance(self.stop, str) else self.stop
+        object.__setattr__(self, "stop", tuple(stop) if isinstance(stop, list) else stop)
         self._check_types()
         self._check_range("max_tokens", 1)
         self._check_range("temperature", 0)
         self._check_range("top_p", 0, 1)
         if self.top_p == 0:
             raise ConfigError("top_p is 0; it must be above 0. For greedy decoding set temperature to 0.")
+        if self.seed is not None:
+            self._check_range("seed", 0, 2**63 - 1)
         if "" in self.stop:
             raise ConfigError("stop has an empty text; every stop text must have at least one character.")
 
@@ -139,6 +144,8 @@ class ParseConfig(_Checked):
         self._check_types()
         for name in ("threshold", "full_threshold", "min_label_mass"):
             self._check_range(name, 0, 1)
+        if self.judge_suffix == "":
+            raise ConfigError("judge_suffix is empty; give the text that asks for the verdict, or leave it out.")
         self._check_range("delta", 1)
         self._check_range("max_prefixes", 1)
 

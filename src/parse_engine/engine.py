@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from parse_engine.backends.base import Model
 from parse_engine.clock import Clock, Phase
-from parse_engine.config import ParseConfig, SamplingParams
+from parse_engine.config import Attention, ParseConfig, SamplingParams
 from parse_engine.errors import ConfigError, PromptError
 from parse_engine.prefix.verifier import Draft, Verdict, Verifier
 from parse_engine.text import Message, Writer
@@ -25,6 +26,7 @@ from parse_engine.trace import (
 )
 
 Prompt = str | Sequence[Message]
+EMBEDDED_TARGET, EMBEDDED_DRAFTER = "embedded-target", "embedded-drafter"
 
 
 class Engine:
@@ -52,21 +54,23 @@ class Engine:
     @classmethod
     def load(
         cls,
-        target: str | Path = "embedded-target",
-        draft: str | Path | None = "embedded-drafter",
+        target: str | Path = EMBEDDED_TARGET,
+        draft: str | Path | None = None,
         *,
         config: ParseConfig | None = None,
         device: str = "auto",
         dtype: str = "auto",
         thinking: bool | None = None,
+        attention: Attention = "sdpa",
     ) -> Engine:
         """Load a target and a drafter by catalog name, hub id or folder.
 
         Args:
-            draft: None loads the target alone, for method `target`.
+            draft: the embedded target brings its own; for any other None loads the target alone, for method `target`.
             device: auto, cpu, cuda or cuda:N.
             dtype: auto (as the checkpoint says), float32, bfloat16 or float16.
             thinking: `enable_thinking` of the chat templates that know it; None leaves their default.
+            attention: of the target: sdpa with a dense mask, or flex_attention with a block mask.
 
         Raises:
             ModelError: a model is unknown, absent or unsuited.
@@ -75,11 +79,16 @@ class Engine:
         from parse_engine.backends.hf import HFModel, check_target
         from parse_engine.models.resolve import resolve
 
+        if draft is None and target == EMBEDDED_TARGET:
+            draft = EMBEDDED_DRAFTER
         folders = {name: resolve(name) for name in (target, draft) if name is not None}
         if draft is not None:
             check_target(folders[target])
-        models = [HFModel.load(folders[name], device=device, dtype=dtype, name=str(name)) for name in folders]
-        return cls(models[0], models[-1] if draft is not None else None, config, thinking=thinking)
+        big = HFModel.load(folders[target], device=device, dtype=dtype, attention=attention, name=str(target))
+        small = big if draft == target else None
+        if draft is not None and small is None:
+            small = HFModel.load(folders[draft], device=device, dtype=dtype, name=str(draft))
+        return cls(big, small, config, thinking=thinking)
 
     def generate(
         self, prompt: Prompt, params: SamplingParams | None = None, *, method: Method = "parse", raw: bool = False
@@ -102,10 +111,10 @@ class Engine:
         params = params or SamplingParams()
         clock = Clock()
         model = self._model_of(method)
-        context = self._tokens(model, prompt, params, raw)
-        computed = self.target.computed_tokens
-        answer = Writer(model.codec, params.stop)
+        context = self._tokens(model, prompt, params, raw, judged=method == "parse")
+        answer = Writer(model.codec, params.stop, after=context if raw else ())
         draft, verdict = None, None
+        computed = self.target.computed_tokens
         finish: FinishReason | None = None
         if method == "parse":
             assert self.verifier is not None
@@ -115,12 +124,13 @@ class Engine:
             yield Verified(draft.text, verdict.boundaries, verdict.ends(draft))
             for token in draft.tokens[: verdict.committed]:
                 answer.push(token)
-            finish = _finish_of_kept(draft, verdict, params)
+            finish = "stop" if answer.stopped else _finish_of_kept(draft, verdict, params)
             yield Committed(answer.text if finish else answer.stable)
         committed, committed_text = len(answer.tokens), answer.text
         if finish is None:
             phase: Phase = "draft" if method == "draft" else "continue"
-            finish = yield from _write(clock, phase, model, context, answer, params, Continuing)
+            own = _reseeded(params) if method == "parse" else params
+            finish = yield from _write(clock, phase, model, context, answer, own, Continuing)
         trace = Trace(
             method=method,
             draft_text=draft.text if draft else answer.text if method == "draft" else "",
@@ -146,13 +156,17 @@ class Engine:
     def _draft(self, clock: Clock, prompt: Prompt, params: SamplingParams, raw: bool) -> Generator[Event, None, Draft]:
         """The drafter's whole answer, in the target's tokens."""
         drafter = self._model_of("draft")
-        written = Writer(drafter.codec, params.stop)
         context = self._tokens(drafter, prompt, params, raw)
+        written = Writer(drafter.codec, params.stop, after=context if raw else ())
         finish = yield from _write(clock, "draft", drafter, context, written, params, Drafting)
         # A stop string may end inside a token, and another tokenizer has other tokens: then the text is what counts.
-        keep_ids = self._same_tokens and not written.stopped
-        tokens = written.tokens if keep_ids else self.target.codec.encode(written.text)
-        return Draft.of(tokens, self.target.codec, complete=finish == "stop", max_tokens=params.max_tokens)
+        codec = self.target.codec
+        keep_ids = self._same_tokens and not written.stopped and max(written.tokens, default=0) < codec.size
+        tokens = written.tokens if keep_ids else codec.encode(written.text, literal=True)
+        # What ends an answer of the target ends its draft, even where the drafter would have gone on.
+        length = next((at for at, token in enumerate(tokens) if token in self.target.eos), None)
+        complete = finish == "stop" or length is not None
+        return Draft.of(tokens[:length], codec, complete=complete, max_tokens=params.max_tokens)
 
     def _model_of(self, method: Method) -> Model:
         """The model whose tokens the answer is counted in."""
@@ -162,13 +176,15 @@ class Engine:
             )
         return self.drafter if method == "draft" and self.drafter else self.target
 
-    def _tokens(self, model: Model, prompt: Prompt, params: SamplingParams, raw: bool) -> list[int]:
-        """The prompt in a model's tokens, checked for room."""
+    def _tokens(
+        self, model: Model, prompt: Prompt, params: SamplingParams, raw: bool, *, judged: bool = False
+    ) -> list[int]:
+        """The prompt in a model's tokens, checked for room, that of the judge's suffix included."""
         tokens = self._encode(model, prompt, raw)
-        judged = self.verifier.longest_suffix if self.verifier and model is self.target else 0
-        room = model.context_length - len(tokens) - judged
+        suffix = self.verifier.longest_suffix if self.verifier and judged else 0
+        room = model.context_length - len(tokens) - suffix
         if room < params.max_tokens:
-            parts = f"{len(tokens)} tokens" + (f" and the judge's suffix {judged}" if judged else "")
+            parts = f"{len(tokens)} tokens" + (f" and the judge's suffix {suffix}" if suffix else "")
             advice = f"Set max_tokens to {room} or less." if room > 0 else "Shorten the prompt."
             raise PromptError(
                 f"the prompt has {parts}, and with max_tokens {params.max_tokens} that is beyond the "
@@ -177,7 +193,11 @@ class Engine:
         return tokens
 
     def _encode(self, model: Model, prompt: Prompt, raw: bool) -> list[int]:
+        if not isinstance(prompt, str) and not all({"role", "content"} <= message.keys() for message in prompt):
+            raise PromptError("a chat message lacks its role or its content. Give both in every message.")
         text = prompt if isinstance(prompt, str) else "".join(message["content"] for message in prompt)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise PromptError("the prompt is not valid Unicode: it has half a surrogate pair. Give it as UTF-8 text.")
         if not text.strip():
             raise PromptError("the prompt is empty. Give a question, a list of messages, or a text to continue.")
         if isinstance(prompt, str):
@@ -215,6 +235,11 @@ def _write(
     if len(writer.text) > shown:
         yield event(writer.text[shown:])
     return finish
+
+
+def _reseeded(params: SamplingParams) -> SamplingParams:
+    """Another random stream for the target, or it would draw the rejected draft again."""
+    return params if params.seed is None else dataclasses.replace(params, seed=params.seed ^ 0x5DEECE66D)
 
 
 def _finish_of_kept(draft: Draft, verdict: Verdict, params: SamplingParams) -> FinishReason | None:

@@ -33,9 +33,19 @@ class Codec:
     def has_chat_template(self) -> bool:
         return self._tokenizer.chat_template is not None
 
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """Token ids; `special` adds what the model expects around a raw text, a begin-of-text token for instance."""
-        return list(self._tokenizer.encode(text, add_special_tokens=special))
+    @property
+    def size(self) -> int:
+        """Token ids that have a meaning; a model may have room for more."""
+        return len(self._tokenizer)
+
+    def encode(self, text: str, *, special: bool = False, literal: bool = False) -> list[int]:
+        """Token ids.
+
+        Args:
+            special: add what the model expects around a raw text, a begin-of-text token for instance.
+            literal: the names of control tokens in the text are text, as in an answer about chat templates.
+        """
+        return list(self._tokenizer.encode(text, add_special_tokens=special, split_special_tokens=literal))
 
     def render(self, messages: Sequence[Message], *, thinking: bool | None = None) -> str:
         """The conversation as text, ready for the assistant's turn.
@@ -83,9 +93,12 @@ class Writer:
     `text` never contains a stop string. `stable` is the part that no later token can take back.
     """
 
-    def __init__(self, codec: Codec, stops: Sequence[str]):
+    def __init__(self, codec: Codec, stops: Sequence[str], after: Sequence[int] = ()):
+        """`after`: tokens of a raw text that the answer continues; some tokenizers write the first word by them."""
         self._stream = DecodeStream(skip_special_tokens=True)
         self._backend = codec.backend
+        for token in after:
+            self._stream.step(self._backend, token)
         self._stops = stops
         self._held = max((len(stop) for stop in stops), default=1) - 1
         self.text = ""
@@ -93,7 +106,9 @@ class Writer:
         self.stopped = False
 
     def push(self, token: int) -> None:
-        """Add a token; sets `stopped` and cuts the text when a stop string is complete."""
+        """Add a token; sets `stopped` and cuts the text when a stop string is complete. Then nothing is added."""
+        if self.stopped:
+            return
         piece = self._stream.step(self._backend, token) or ""
         self.tokens.append(token)
         seen = max(0, len(self.text) - self._held)

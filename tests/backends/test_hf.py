@@ -198,3 +198,19 @@ def test_a_sliding_window_drafter_starts_afresh_instead_of_cropping() -> None:
     list(model.decode(prompt, GREEDY, 20))
     edited = [*prompt[:30], 99, 98]
     assert list(model.decode(edited, GREEDY, 15)) == list(gemma().decode(edited, GREEDY, 15))
+
+
+def test_an_interrupted_forward_leaves_no_broken_cache(target: HFModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some layers had the new keys and others not; the next answer was wrong or failed."""
+    prompt = list(range(20))
+    expected = list(tiny_model(seed=1).decode(prompt, GREEDY, 8))
+    list(target.decode(prompt[:10], GREEDY, 3))
+
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target._model.model.layers[1], "forward", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(target.decode(prompt, GREEDY, 3))
+    assert list(target.decode(prompt, GREEDY, 8)) == expected

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parse_engine.errors import ConfigError, UnsupportedModelError
-from parse_engine.prefix.suffix import PLAIN, Message, judge_prompt, label_ids, suffix_text
+from parse_engine.prefix.suffix import PLAIN, JudgePrompt, Message, judge_prompt, label_ids, suffix_text
 from parse_engine.text import Codec
 from tests.conftest import byte_tokenizer
 
@@ -70,11 +70,22 @@ def test_templates_that_drop_or_repeat_the_answer_are_refused(template: str) -> 
         suffix_text(codec.render, QUESTION)
 
 
-def test_labels_are_the_single_token_forms() -> None:
+def labels(correct: tuple[str, ...], incorrect: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     codec = Codec(byte_tokenizer())
-    assert len(label_ids(codec.encode, ["Correct", " Correct"])) == 1
-    with pytest.raises(UnsupportedModelError, match="single token"):
-        label_ids(codec.encode, ["Perhaps", "Maybe"])
+    return label_ids(codec.encode, JudgePrompt("test", "?", "?", correct, incorrect))
+
+
+def test_a_word_in_two_tokens_counts_by_its_first() -> None:
+    """SmolLM2 cuts Incorrect and not Correct: counting whole words alone, every draft was found correct."""
+    codec = Codec(byte_tokenizer())
+    assert len(codec.encode("incorrect")) > 1
+    assert labels(("Correct",), ("incorrect",)) == ((codec.encode("Correct")[0],), (codec.encode("i")[0],))
+
+
+def test_labels_that_begin_alike_are_refused() -> None:
+    assert len(labels(("no", "yes"), ("nope", "wrong"))[0]) == 1
+    with pytest.raises(UnsupportedModelError, match="no token by which"):
+        labels(("no",), ("nope",))
 
 
 def test_unknown_wording_names_the_known_ones() -> None:

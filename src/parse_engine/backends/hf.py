@@ -6,24 +6,28 @@ One packed forward with the layout's mask; SDPA by default, FlexAttention's bloc
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from parse_engine.backends.base import Scores, VerifyRequest
 from parse_engine.backends.kv_cache import KVCache
 from parse_engine.backends.sampling import Sampler
-from parse_engine.config import SamplingParams
+from parse_engine.config import Attention, SamplingParams
 from parse_engine.errors import ConfigError, DeviceError, ModelNotFoundError, UnsupportedModelError
 from parse_engine.prefix.layout import Layout, mask_mod, pack, visible
 from parse_engine.text import Codec
 
-Attention = Literal["sdpa", "flex_attention", "eager"]
 _DTYPES = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _STATE_SPACE = {"mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm", "recurrent_gemma", "zamba", "zamba2", "jamba"}
+# What transformers raises for a folder without a model or with a broken one.
+_BROKEN = (OSError, ValueError, TypeError, KeyError, SafetensorError)
 # LM-head rows at a time: a vocabulary of 150,000 makes 64 rows of float32 logits 40 MB.
 _HEAD_ROWS = 64
 
@@ -58,9 +62,10 @@ class HFModel:
         where = pick_device(device)
         try:
             tokenizer = AutoTokenizer.from_pretrained(path)
-            model = AutoModelForCausalLM.from_pretrained(path, dtype=_DTYPES[dtype], attn_implementation=attention)
-        except (OSError, ValueError) as error:
-            raise ModelNotFoundError(f"no usable model in {path}: {str(error).splitlines()[0]}") from error
+            with _no_progress_bars():
+                model = AutoModelForCausalLM.from_pretrained(path, dtype=_DTYPES[dtype], attn_implementation=attention)
+        except _BROKEN as error:
+            raise _unusable(path, error) from error
         torch.nn.Module.to(model, where)
         return cls(model, Codec(tokenizer), name or str(path))
 
@@ -133,18 +138,22 @@ class HFModel:
         """[Q, d] final hidden states of a packed pass; only its base rows stay in the cache."""
         hidden = self._run(layout.tokens[None], layout.positions[None], self._mask(layout))
         self.cache.crop_rows(len(layout.tokens) - layout.base)
-        self.cache.append(base[layout.cached :], hidden[: layout.base])
+        self.cache.append(base[layout.cached :], hidden[: layout.base].clone())
         return hidden
 
     def _run(self, tokens: Tensor, positions: Tensor, mask: Any) -> Tensor:
         self.computed_tokens += tokens.shape[1]
-        output = self._decoder(
-            input_ids=tokens.to(self.device),
-            position_ids=positions.to(self.device),
-            attention_mask=mask,
-            past_key_values=self.cache.past,
-            use_cache=True,
-        )
+        try:
+            output = self._decoder(
+                input_ids=tokens.to(self.device),
+                position_ids=positions.to(self.device),
+                attention_mask=mask,
+                past_key_values=self.cache.past,
+                use_cache=True,
+            )
+        except BaseException:  # out of memory, Ctrl-C: some layers have the new keys and others have not
+            self.cache.reset()
+            raise
         hidden: Tensor = output.last_hidden_state[0]
         return hidden
 
@@ -164,8 +173,9 @@ class HFModel:
         logits: Tensor = self._model.get_output_embeddings()(hidden)
         if (scale := getattr(self._config, "logits_scaling", None)) is not None:  # Granite
             logits = logits / scale
-        if (scale := getattr(self._config, "logit_scale", None)) is not None:  # Cohere
-            logits = logits * scale
+        for name in ("logit_scale", "lm_head_multiplier"):  # Cohere; Falcon-H1
+            if (scale := getattr(self._config, name, None)) is not None:
+                logits = logits * scale
         if (cap := getattr(self._config, "final_logit_softcapping", None)) is not None:  # Gemma
             logits = torch.tanh(logits / cap) * cap
         return logits
@@ -201,7 +211,7 @@ def pick_device(device: str) -> torch.device:
         chosen = torch.device(device)
     except RuntimeError:
         raise ConfigError(f"device is '{device}'; it must be auto, cpu, cuda or cuda:N.") from None
-    if chosen.type not in ("cpu", "cuda"):
+    if chosen.type not in ("cpu", "cuda") or (chosen.type == "cpu" and chosen.index):
         raise ConfigError(f"device is '{device}'; it must be auto, cpu, cuda or cuda:N.")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
@@ -221,18 +231,35 @@ def check_target(path: Path) -> None:
     """
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(path).get_text_config()
-    except (OSError, ValueError) as error:
-        raise ModelNotFoundError(f"no usable model in {path}: {str(error).splitlines()[0]}") from error
+    except _BROKEN as error:
+        raise _unusable(path, error) from error
     kinds = set(getattr(config, "layer_types", None) or []) - {"full_attention"}
-    if not KVCache(config).can_crop:
-        kinds.add("sliding_attention")
     if config.model_type in _STATE_SPACE:
-        kinds.add("state space")
+        kinds.add("state-space")
+    if not kinds and not KVCache(config).can_crop:
+        kinds.add("sliding-window")
     if kinds:
         raise UnsupportedModelError(
             f"the target in {path} has {', '.join(sorted(kinds))} layers, whose cache cannot be taken back to a "
-            "boundary. PARSE needs full attention in every layer; use another target, or --method target."
+            "boundary. PARSE needs full attention in every layer; use another target."
         )
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Loading weights takes seconds; transformers' bars would mix with what the user asked to see."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _unusable(path: Path, error: BaseException) -> ModelNotFoundError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return ModelNotFoundError(f"no usable model in {path}: {reason}")
 
 
 def _eos_tokens(model: PreTrainedModel) -> frozenset[int]:

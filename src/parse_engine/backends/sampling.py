@@ -10,7 +10,7 @@ from parse_engine.config import SamplingParams
 
 def warp(logits: Tensor, temperature: float, top_p: float) -> Tensor:
     """[V] probabilities after temperature and nucleus; `temperature` is above 0."""
-    probs = torch.softmax(logits.float() / temperature, dim=-1)
+    probs = torch.softmax((logits.float() - logits.max()) / temperature, dim=-1)
     if top_p < 1:
         ordered, order = probs.sort(descending=True)
         # A token stays while the mass before it is below top_p: the smallest set with at least that mass.

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from parse_engine.backends.base import VerifyRequest
-from parse_engine.backends.hf import HFModel
-from parse_engine.config import ParseConfig, SamplingParams
+from parse_engine.backends.hf import HFModel, check_target
+from parse_engine.config import Attention, ParseConfig, SamplingParams
 from parse_engine.errors import PromptError
 from parse_engine.models.resolve import resolve
 from parse_engine.prefix.judges import PromptJudge
@@ -25,6 +25,7 @@ def measure(
     repeats: int = 5,
     dtype: str = "auto",
     device: str = "auto",
+    attention: Attention = "sdpa",
 ) -> dict[str, float]:
     """Median seconds of four ways over random tokens, with the target's own suffixes; the ways take turns.
 
@@ -36,7 +37,9 @@ def measure(
     Raises:
         PromptError: the pass does not fit the target's context.
     """
-    model = HFModel.load(resolve(target), dtype=dtype, device=device, name=target)
+    folder = resolve(target)
+    check_target(folder)
+    model = HFModel.load(folder, dtype=dtype, device=device, attention=attention, name=target)
     return measure_model(model, random_request(model, prompt_tokens, draft_tokens, prefixes), repeats)
 
 

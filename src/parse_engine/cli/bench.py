@@ -12,7 +12,7 @@ import typer
 
 from parse_engine.cli.helptext import field_docs
 from parse_engine.cli.settings import EMBEDDED_TARGET, GenerateSettings
-from parse_engine.config import BoundaryRule, Judge
+from parse_engine.config import Attention, BoundaryRule, Judge
 from parse_engine.trace import Method
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def run(
     boundary_rule: Annotated[BoundaryRule, _setting("boundary_rule")] = DEFAULTS.boundary_rule,
     device: Annotated[str, _setting("device", metavar="NAME")] = DEFAULTS.device,
     dtype: Annotated[str, _setting("dtype", metavar="NAME")] = DEFAULTS.dtype,
+    temperature: Annotated[float, _setting("temperature", metavar="T")] = DEFAULTS.temperature,
+    top_p: Annotated[float, _setting("top_p", metavar="P")] = DEFAULTS.top_p,
     seed: Annotated[int | None, _setting("seed", metavar="N")] = None,
     output: Annotated[
         Path | None,
@@ -76,6 +78,8 @@ def run(
         boundary_rule=boundary_rule,
         device=device,
         dtype=dtype,
+        temperature=temperature,
+        top_p=top_p,
         seed=seed,
     )
     drafter = settings.drafter()
@@ -105,6 +109,9 @@ def measure_pass(
     repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Times each way is measured.")] = 5,
     dtype: Annotated[str, _setting("dtype", metavar="NAME")] = DEFAULTS.dtype,
     device: Annotated[str, _setting("device", metavar="NAME")] = DEFAULTS.device,
+    attention: Annotated[
+        Attention, typer.Option(help="How the packed pass attends: a dense mask, or FlexAttention's block mask.")
+    ] = "sdpa",
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures and their origin.")] = None,
     json: Annotated[bool, typer.Option(help="Print one JSON object on stdout.")] = False,
 ) -> None:
@@ -122,6 +129,7 @@ def measure_pass(
         repeats=repeats,
         dtype=dtype,
         device=device,
+        attention=attention,
     )
     figures = pass_figures(seconds)
     if output is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import nullcontext
 from json import dumps
@@ -121,8 +120,6 @@ def _answer_all(prompts: list[Prompt], settings: GenerateSettings) -> None:
 
 def _load(settings: GenerateSettings) -> Engine:
     draft = settings.drafter()
-    # Read when transformers is imported: its bars would mix with the view, and stay on a terminal that wants quiet.
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     with _status(settings):
         from parse_engine.engine import Engine
 

@@ -38,7 +38,11 @@ def shown(prompt: Prompt) -> str:
 
 
 def _from_stdin() -> list[Prompt]:
-    text = "" if sys.stdin.isatty() else sys.stdin.read().strip()
+    try:
+        text = "" if sys.stdin.isatty() else sys.stdin.read().strip()
+        text.encode("utf-8")  # a lenient locale reads broken bytes as lone surrogates
+    except UnicodeError:
+        raise DataError("the prompt on stdin is not UTF-8 text.") from None
     if not text:
         raise PromptError(
             'there is no prompt. Give one as an argument (parse-engine generate "..."), with --file FILE, or on stdin.'

@@ -20,37 +20,38 @@ def boundaries(text: str, ends: Sequence[int | None], delta: int, max_prefixes: 
         delta: tokens between boundaries; stretched where the draft would need more than `max_prefixes`.
         max_prefixes: most boundaries, the full draft included.
 
-    Every boundary but the last is moved to the nearest end of a line or sentence less than a step away. Without one
-    it stays, or moves to the nearest token that ends neither inside a number nor inside a line of a code fence.
+    Every boundary but the last is moved to the nearest free end of a line or sentence less than a step away. Without
+    one it stays, or moves to the nearest token that ends neither inside a number nor inside a line of a code fence.
     """
     length = len(ends)
     if length == 0:
         return []
     step = max(delta, -(-length // max_prefixes))
-    good = _natural_ends(text)
-    forbidden = _inside_numbers(text) | _inside_fenced_lines(text)
+    fenced = _inside_fenced_lines(text)
+    good = _natural_ends(text, fenced)
+    forbidden = _inside_numbers(text) | fenced
     allowed = [
         n for n in range(1, length) if (end := ends[n - 1]) is not None and (end in good or end not in forbidden)
     ]
     natural = [n for n in allowed if ends[n - 1] in good]
     cuts: list[int] = []
     for nominal in range(step, length, step):
-        cut = _nearest(natural, nominal, step) or _nearest(allowed, nominal, (step + 1) // 2)
-        if cut is not None and (not cuts or cut > cuts[-1]):
+        past = cuts[-1] if cuts else 0
+        cut = _nearest(natural, nominal, step, past) or _nearest(allowed, nominal, (step + 1) // 2, past)
+        if cut is not None:
             cuts.append(cut)
-    return [*cuts[: max_prefixes - 1], length]
+    return [*cuts, length]
 
 
-def _nearest(sorted_cuts: Sequence[int], nominal: int, reach: int) -> int | None:
-    """The closest cut less than `reach` away, the later one of two; None without one."""
-    near = [cut for cut in sorted_cuts if abs(cut - nominal) < max(reach, 1)]
+def _nearest(cuts: Sequence[int], nominal: int, reach: int, past: int) -> int | None:
+    """The closest cut beyond `past` and less than `reach` away, the later one of two; None without one."""
+    near = [cut for cut in cuts if abs(cut - nominal) < reach and cut > past]
     return min(near, key=lambda cut: (abs(cut - nominal), -cut)) if near else None
 
 
-def _natural_ends(text: str) -> set[int]:
-    """Character offsets right after a line (its last newline) or a sentence outside of code."""
+def _natural_ends(text: str, fenced: set[int]) -> set[int]:
+    """Character offsets right after a line (its last newline) or a sentence outside of fenced code."""
     lines = {match.end() for match in re.finditer(r"\n+", text)}
-    fenced = _inside_fenced_lines(text)
     return lines | {match.end() for match in _SENTENCE.finditer(text) if match.end() not in fenced}
 
 

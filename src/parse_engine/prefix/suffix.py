@@ -73,16 +73,24 @@ def suffix_text(render: Callable[[Sequence[Message]], str] | None, question: str
     return text.partition(SENTINEL)[2]
 
 
-def label_ids(encode: Callable[[str], list[int]], forms: Sequence[str]) -> tuple[int, ...]:
-    """The token ids of those surface forms that are a single token of the target.
+def label_ids(encode: Callable[[str], list[int]], prompt: JudgePrompt) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The token ids that a verdict can begin with: those of Correct, and those of Incorrect.
+
+    A surface form counts by its first token, so that a word that a tokenizer cuts in two is not lost on one side only;
+    a token that begins forms of both labels counts for neither.
 
     Raises:
-        UnsupportedModelError: none is.
+        UnsupportedModelError: no token is left for one of the labels.
     """
-    ids = [tokens[0] for form in forms if len(tokens := encode(form)) == 1]
-    if not ids:
-        raise UnsupportedModelError(
-            f"none of the label words {', '.join(repr(form) for form in forms)} is a single token of the target. "
-            "Use --judge likelihood, or another version of the judge's wording with --judge-prompt."
-        )
-    return tuple(dict.fromkeys(ids))
+    right, wrong = (
+        dict.fromkeys(tokens[0] for form in forms if (tokens := encode(form)))
+        for forms in (prompt.correct, prompt.incorrect)
+    )
+    sides = tuple(i for i in right if i not in wrong), tuple(i for i in wrong if i not in right)
+    for ids, forms in zip(sides, (prompt.correct, prompt.incorrect), strict=True):
+        if not ids:
+            raise UnsupportedModelError(
+                f"the target's tokenizer has no token by which the label words {', '.join(map(repr, forms))} could be "
+                "told from the other label's. Use --judge likelihood."
+            )
+    return sides

@@ -97,12 +97,10 @@ def make_judge(codec: Codec, config: ParseConfig) -> Judge:
     # Thinking is switched off in the suffix, so that the next token is the verdict and not the start of a thought.
     render = (lambda messages: codec.render(messages, thinking=False)) if codec.has_chat_template else None
     full, prefix = (
-        tuple(codec.encode(config.judge_suffix or suffix_text(render, question)))
+        tuple(codec.encode(suffix_text(render, question) if config.judge_suffix is None else config.judge_suffix))
         for question in (wording.full, wording.prefix)
     )
-    return PromptJudge(
-        full, prefix, label_ids(codec.encode, wording.correct), label_ids(codec.encode, wording.incorrect)
-    )
+    return PromptJudge(full, prefix, *label_ids(codec.encode, wording))
 
 
 def _mass_warning(confidences: Sequence[Confidence], least: float) -> tuple[str, ...]:
