@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from wordings import draft_with_mistakes, drafter_lines
 
 from parse_engine import Engine, SamplingParams
 from parse_engine.bench import tiny
 from parse_engine.bench.provenance import describe, write_json
 from parse_engine.prefix.verifier import Draft, Verdict
+from wordings import draft_with_mistakes, drafter_lines
 
 PARAMS = SamplingParams(max_tokens=300)
 Scored = list[tuple[float, bool]]

@@ -12,6 +12,7 @@ from parse_engine.backends.base import VerifyRequest
 from parse_engine.backends.hf import HFModel, pick_device
 from parse_engine.config import SamplingParams
 from parse_engine.errors import ConfigError, DeviceError
+from parse_engine.models.resolve import resolve
 from parse_engine.text import Codec
 from tests.conftest import byte_tokenizer, tiny_model
 
@@ -46,11 +47,9 @@ def confidence(labels: tuple[float, float]) -> float:
     return labels[0] / sum(labels)
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_one_pass_equals_separate_forwards(attention: str) -> None:
-    model = tiny_model(seed=3, attention=attention)
+def check_passes(model: HFModel, layouts: int) -> None:
     rng = random.Random(0)
-    for _ in range(200 if attention == "sdpa" else 20):
+    for _ in range(layouts):
         request = random_request(rng)
         scores = model.verify(request)
         labels, logprobs = separately(model, request)
@@ -58,6 +57,17 @@ def test_one_pass_equals_separate_forwards(attention: str) -> None:
         for one, other in zip(scores.labels, labels, strict=True):
             assert confidence(one) == pytest.approx(confidence(other), abs=1e-4)
         assert scores.logprobs == pytest.approx(logprobs, abs=1e-3)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_one_pass_equals_separate_forwards(attention: str) -> None:
+    check_passes(tiny_model(seed=3, attention=attention), 200 if attention == "sdpa" else 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["embedded-target", "embedded-drafter"])
+def test_one_pass_equals_separate_forwards_on_the_embedded_pair(name: str) -> None:
+    check_passes(HFModel.load(resolve(name), device="cpu", dtype="float32"), 200)
 
 
 @pytest.mark.slow
