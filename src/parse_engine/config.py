@@ -14,6 +14,8 @@ from typing import Any, Literal, Self
 
 from parse_engine.errors import ConfigError, did_you_mean
 
+EMBEDDED_TARGET, EMBEDDED_DRAFTER = "embedded-target", "embedded-drafter"
+
 Judge = Literal["prompt", "likelihood"]
 BoundaryRule = Literal["first-failure", "last-success"]
 Attention = Literal["sdpa", "flex_attention"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from parse_engine.backends.base import Model
 from parse_engine.clock import Clock, Phase
-from parse_engine.config import Attention, ParseConfig, SamplingParams
+from parse_engine.config import EMBEDDED_DRAFTER, EMBEDDED_TARGET, Attention, ParseConfig, SamplingParams
 from parse_engine.errors import ConfigError, PromptError
 from parse_engine.prefix.verifier import Draft, Verdict, Verifier
 from parse_engine.text import Message, Writer
@@ -26,7 +26,6 @@ from parse_engine.trace import (
 )
 
 Prompt = str | Sequence[Message]
-EMBEDDED_TARGET, EMBEDDED_DRAFTER = "embedded-target", "embedded-drafter"
 
 
 class Engine:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from parse_engine.cli.helptext import field_docs
-from parse_engine.cli.settings import EMBEDDED_TARGET, GenerateSettings
-from parse_engine.config import Attention, BoundaryRule, Judge
+from parse_engine.cli.settings import GenerateSettings
+from parse_engine.config import EMBEDDED_TARGET, Attention, BoundaryRule, Judge
 from parse_engine.trace import Method
 
 if TYPE_CHECKING:

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parse_engine.config import ParseConfig, SamplingParams, load_config
+from parse_engine.config import EMBEDDED_DRAFTER, EMBEDDED_TARGET, ParseConfig, SamplingParams, load_config
 from parse_engine.errors import ConfigError
 from parse_engine.trace import Method
-
-EMBEDDED_TARGET = "embedded-target"
-EMBEDDED_DRAFTER = "embedded-drafter"
 
 
 @dataclass(frozen=True, kw_only=True)
