@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from parse_engine.errors import ConfigError, UnsupportedModelError
-from parse_engine.prefix.suffix import PLAIN, JudgePrompt, Message, judge_prompt, label_ids, suffix_text
-from parse_engine.text import Codec
+from parse_engine.prefix.suffix import PLAIN, JudgePrompt, judge_prompt, label_ids, suffix_text
+from parse_engine.text import Codec, Message
 from tests.conftest import byte_tokenizer
 
 TEMPLATES = Path(__file__).parent.parent / "fixtures" / "templates"
