@@ -21,6 +21,11 @@ BoundaryRule = Literal["first-failure", "last-success"]
 Attention = Literal["sdpa", "flex_attention"]
 
 
+def drafter_of(target: str | Path, draft: str | Path | None) -> str | Path | None:
+    """The drafter asked for; where none was, the one that the target brings: only the embedded target has one."""
+    return EMBEDDED_DRAFTER if draft is None and target == EMBEDDED_TARGET else draft
+
+
 def choices(literal: Any) -> tuple[str, ...]:
     """The allowed values of a Literal type."""
     return typing.get_args(literal)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from parse_engine.backends.base import Model
 from parse_engine.clock import Clock, Phase
-from parse_engine.config import EMBEDDED_DRAFTER, EMBEDDED_TARGET, Attention, ParseConfig, SamplingParams
+from parse_engine.config import EMBEDDED_TARGET, Attention, ParseConfig, SamplingParams, drafter_of
 from parse_engine.errors import ConfigError, PromptError
 from parse_engine.prefix.verifier import Draft, Verdict, Verifier
 from parse_engine.text import Message, Writer
@@ -78,8 +78,7 @@ class Engine:
         from parse_engine.backends.hf import HFModel, check_target
         from parse_engine.models.resolve import resolve
 
-        if draft is None and target == EMBEDDED_TARGET:
-            draft = EMBEDDED_DRAFTER
+        draft = drafter_of(target, draft)
         folders = {name: resolve(name) for name in (target, draft) if name is not None}
         if draft is not None:
             check_target(folders[target])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parse_engine.config import EMBEDDED_DRAFTER, EMBEDDED_TARGET, ParseConfig, SamplingParams, load_config
+from parse_engine.config import EMBEDDED_TARGET, ParseConfig, SamplingParams, drafter_of, load_config
 from parse_engine.errors import ConfigError
 from parse_engine.trace import Method
 
@@ -70,12 +70,13 @@ class GenerateSettings(ParseConfig, SamplingParams):
         """
         if self.method == "target":
             return None
-        if self.draft is None and self.target != EMBEDDED_TARGET:
+        draft = drafter_of(self.target, self.draft)
+        if draft is None:
             raise ConfigError(
                 f"method '{self.method}' needs a drafter for the target '{self.target}'. "
                 "Add --draft NAME, or use --method target to let the target write alone."
             )
-        return self.draft or EMBEDDED_DRAFTER
+        return str(draft)
 
 
 def _part(settings: GenerateSettings, part: type[SamplingParams] | type[ParseConfig]) -> dict[str, Any]:
