@@ -118,7 +118,7 @@ class Packer:
             self._verdict(row, "prefix", ends[cut - 1], cut <= draft.first_wrong)
         if self.rng.random() < 0.5:
             self._verdict(row, "full", ends[-1], draft.first_wrong > last)
-        if draft.first_wrong and self.rng.random() < 0.25:
+        if draft.first_wrong and self.rng.random() < 0.75:
             kept = self.rng.randint(1, min(draft.first_wrong, last))
             self.answer(row, target_lines(problem)[kept:], ends[kept - 1])
 

@@ -110,7 +110,7 @@ def draft_with_mistakes(problem: Problem, rng: random.Random, share: float) -> D
     lines, expected = [drafter_first(problem, count)], [drafter_first(problem, problem.start)]
     due = 0  # the first event that no line has told yet
     for index, event in enumerate(written_events):
-        mistake = rng.choices(["result", "event", "before", "skip"], (5, 4, 2, 1))[0] if rng.random() < share else None
+        mistake = rng.choices(["result", "event", "before", "skip"], (1, 8, 2, 1))[0] if rng.random() < share else None
         if mistake == "skip":
             continue
         expected.append(_step(events[due], count, problem))
