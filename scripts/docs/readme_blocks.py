@@ -101,5 +101,6 @@ def _interval(own: Mapping[str, Any], key: str, form: str, scale: float) -> str:
 def _source(run: Mapping[str, Any]) -> str:
     machine, versions = run["machine"], run["versions"]
     device = machine.get("gpu") or machine["cpu"]
-    where = f"{device}, {machine['cores']} CPU cores, torch {versions['torch']}"
+    threads = f"{machine['threads']} of {machine['cores']} CPU cores"
+    where = f"{device}, {threads}, torch {versions['torch']}"
     return f"{where}, one answer at a time. `{run['command']}`"

@@ -34,9 +34,9 @@ def test_verdicts_tell_right_prefixes_from_wrong_ones(engine: Engine) -> None:
     from evaluate import evaluate
 
     figures = evaluate(engine, problems(40))
-    assert figures["target_accuracy"] >= 0.75
-    assert 0.45 <= figures["drafter_accuracy"] <= 0.95
-    assert figures["verdict_auc"] >= 0.9
+    assert figures["target_accuracy"] >= 0.9
+    assert 0.6 <= figures["drafter_accuracy"] <= 0.95
+    assert figures["verdict_auc"] >= 0.85
     assert figures["agreed_tokens_before_first_difference"] < 3
 
 
