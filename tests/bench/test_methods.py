@@ -7,8 +7,8 @@ import pytest
 
 from parse_engine import ParseConfig, SamplingParams
 from parse_engine.bench.lineup import assemble, check_methods, load_lineup
-from parse_engine.bench.methods import SPECREASON, Method, parse_method
-from parse_engine.bench.specreason import STEP_ENDS, SpecReason
+from parse_engine.bench.methods import Method, parse_method
+from parse_engine.bench.specreason import SpecReason
 from parse_engine.errors import ConfigError
 from parse_engine.text import Codec
 from tests.conftest import byte_tokenizer
@@ -57,10 +57,6 @@ def test_names_of_methods(name: str, method: Method) -> None:
 def test_mistakes_in_names(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_method(name)
-
-
-def test_the_settings_of_specreason_are_the_ones_that_it_takes() -> None:
-    assert SPECREASON["step"] == tuple(STEP_ENDS)
 
 
 @pytest.mark.parametrize(

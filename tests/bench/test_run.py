@@ -154,12 +154,12 @@ def test_output_holds_records_and_provenance(run: Run, tmp_path: Path) -> None:
 
 def test_another_run_is_never_written_over(run: Run, tmp_path: Path) -> None:
     run(FakeLineup(TEXTS), [FakeTask(size=1)], ["target"], output=tmp_path)
-    with pytest.raises(ConfigError, match="holds a run with other methods"):
+    with pytest.raises(ConfigError, match="holds results with other methods"):
         run(FakeLineup(TEXTS), [FakeTask(size=1)], METHODS, output=tmp_path)
-    with pytest.raises(ConfigError, match="holds a run with other params and tasks"):
+    with pytest.raises(ConfigError, match="holds results with other params and tasks"):
         run(FakeLineup(TEXTS), [FakeTask(size=2)], ["target"], params=SamplingParams(seed=1), output=tmp_path)
     (tmp_path / "run.json").write_text("[]")
-    with pytest.raises(ConfigError, match="is not the file of a run"):
+    with pytest.raises(ConfigError, match="was not written by this command"):
         run(FakeLineup(TEXTS), [FakeTask(size=1)], ["target"], output=tmp_path)
 
 
@@ -229,7 +229,9 @@ def test_a_run_may_be_killed_twice(run: Run, tmp_path: Path) -> None:
     assert len(read_records(tmp_path / "answers.jsonl")) == 9
 
 
-def test_questions_that_do_not_fit_are_left_out_for_all(run: Run, tmp_path: Path) -> None:
+def test_questions_that_do_not_fit_are_left_out_for_all(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Long(FakeTask):
         def questions(self, limit: int | None = None) -> list[Question]:
             return [Question("fake/long", ("too long",), "right"), *super().questions(limit)]
@@ -237,6 +239,7 @@ def test_questions_that_do_not_fit_are_left_out_for_all(run: Run, tmp_path: Path
     summary = run(FakeLineup(TEXTS), [Long(size=2)], METHODS, output=tmp_path)
     assert {figures.answers for figures in summary["fake"].values()} == {2}
     assert json.loads((tmp_path / "run.json").read_text())["left_out"] == {"fake": ["fake/long"]}
+    assert "1 questions of fake do not fit" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="no question fits"):
         run(FakeLineup(TEXTS), [Long(size=0)], METHODS)
 

@@ -137,7 +137,7 @@ class Server:
                 return self.error(f"{what}. Set PARSE_ENGINE_{self.role.upper()}_API_KEY to its key.", status)
             if status == 404:
                 return self.error(f"{what}. Give its address up to and including /v1.", status)
-            return self.error(f"{what}: {_said(error.response.text)}", status)
+            return self.error(f"{what}: {said(error.response.text)}", status)
         if isinstance(error, httpx.ReadTimeout):
             return self.error(f"sent nothing for {self.settings['timeout'].read:g} s. It is overloaded or hangs.")
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
@@ -147,7 +147,7 @@ class Server:
     def _reply(self, data: str) -> Json:
         reply: Json = self.understood(json.loads, data)  # whether it is one, its readers find out
         if isinstance(reply, dict) and reply.get("error"):
-            raise self.error(f"failed while it answered: {_said(data)}")
+            raise self.error(f"failed while it answered: {said(data)}")
         return reply
 
     @asynccontextmanager
@@ -198,17 +198,22 @@ async def events(response: httpx.Response) -> AsyncGenerator[str]:
     if not response.headers.get("content-type", "").startswith("text/event-stream"):
         yield (await response.aread()).decode(errors="replace")
         return
-    rest = b""
-    async for data in response.aiter_bytes():
-        # Not aiter_lines: to it some characters that may stand in JSON end a line.
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            event = line[5:].strip() if line.startswith(b"data:") else b""
+    async for piece in pieces(response):
+        for event in piece:
             if event and event != b"[DONE]":
                 yield event.decode(errors="replace")
 
 
-def _said(text: str) -> str:
+async def pieces(response: httpx.Response) -> AsyncGenerator[list[bytes]]:
+    """The events that end with each piece of a streamed answer, as soon as it arrives."""
+    rest = b""
+    async for data in response.aiter_bytes():
+        # Not aiter_lines: to it some characters that may stand in JSON end a line.
+        *lines, rest = (rest + data).split(b"\n")
+        yield [line[5:].strip() for line in lines if line.startswith(b"data:")]
+
+
+def said(text: str) -> str:
     """The message in an error reply."""
     try:
         reply = json.loads(text)

@@ -124,7 +124,7 @@ def assemble(
             engine: AsyncEngine = SpecReason(target, drafter, config, concurrency=concurrency, **method.settings)
         else:
             own = replace(config, **method.settings)
-            engine = AsyncEngine(target, drafter if method.needs_drafter else None, own, concurrency=concurrency)
+            engine = AsyncEngine(target, drafter if method.loop != "target" else None, own, concurrency=concurrency)
         engines[method.name] = engine, method
     models = list({id(model): model for model in (*targets.values(), drafter) if model is not None}.values())
     return Lineup(engines, models, targets["plain"], drafter)

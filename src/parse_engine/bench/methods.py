@@ -14,6 +14,8 @@ from parse_engine.trace import Method as EngineMethod
 
 Loop = Literal["target", "draft", "parse", "specreason"]
 Decoder = Literal["plain", "ngram", "draft-model"]
+StepEnd = Literal["blank-line", "line"]
+Score = Literal["digit", "labels"]
 
 # Name -> loop and settings. The cascade judges the full answer alone, keeps it or starts again: PARSE with one prefix.
 LOOPS: Mapping[str, tuple[Loop, Mapping[str, Any]]] = {
@@ -24,7 +26,7 @@ LOOPS: Mapping[str, tuple[Loop, Mapping[str, Any]]] = {
     "parse": ("parse", {}),
 }
 DECODERS: tuple[str, ...] = typing.get_args(Decoder)[1:]
-SPECREASON = {"step": ("blank-line", "line"), "score": ("digit", "labels")}
+SPECREASON = {"step": typing.get_args(StepEnd), "score": typing.get_args(Score)}
 SHORT = {"rule": "boundary_rule"}
 
 

@@ -61,6 +61,35 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def open_folder(file: Path, info: Mapping[str, Any], same: Sequence[str]) -> dict[str, Any]:
+    """Begin or go on in the directory of `file`, which says where its results come from; what it says.
+
+    Args:
+        same: the parts of `info` in which what goes on must equal its start.
+
+    Raises:
+        ConfigError: the directory is that of something else, or cannot be written.
+    """
+    folder, now = file.parent, dict(info)
+    try:
+        if file.exists():
+            known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            different = [part for part in same if known[part] != json.loads(json.dumps(now[part]))]
+            if different:
+                raise ConfigError(
+                    f"{folder} holds results with other {' and '.join(different)}. Give another directory, or the "
+                    "same command to go on."
+                )
+            now = known
+        folder.mkdir(parents=True, exist_ok=True)
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{file} was not written by this command. Give another directory.") from None
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror}. Give another directory.") from None
+    write_json(file, now)
+    return now
+
+
 def check_writable(path: Path) -> None:
     """Refuse a results file before anything is measured; what is there, or is not, is left so.
 

@@ -7,7 +7,7 @@ A run is a directory: `answers.jsonl` gets a record as soon as an answer is ther
 from __future__ import annotations
 
 import asyncio
-import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
-from parse_engine.bench.provenance import describe, describe_task, peak_memory, write_json
+from parse_engine.bench.provenance import describe, describe_task, open_folder, peak_memory, write_json
 from parse_engine.bench.records import ANSWERS_FILE, RUN_FILE, Record, append, read_records, write_records
 from parse_engine.bench.report.summary import Summary, summarize, to_plain
 from parse_engine.bench.tasks.base import Grade, Question, Task
@@ -125,7 +125,7 @@ def open_run(
     }
     records: dict[Key, Record] = {}
     if output is not None:
-        info = _open(output, info)
+        info = open_folder(output / RUN_FILE, info, SAME)
         if (file := output / ANSWERS_FILE).exists():
             records = {record.key: record for record in read_records(file)}
             write_records(file, records.values())  # without a line that was cut off
@@ -141,6 +141,10 @@ async def answer(run: Run, lineup: Answers) -> Summary:
     out for all. A progress bar goes to stderr.
     """
     fitting, left_out = _fitting(run, lineup)
+    for task, ids in left_out.items():
+        print(
+            f"warning: {len(ids)} questions of {task} do not fit the models' context and are left out", file=sys.stderr
+        )
     size = _batch_size(sum(map(len, fitting.values())), run.concurrency)
     parts = [(task, part) for task in run.tasks for part in _parts(fitting[task.name], size)]
     batches = list(interleave(parts, run.methods))
@@ -308,25 +312,3 @@ def _check_names(what: str, names: Sequence[str]) -> None:
         raise ConfigError(f"no {what} given; name at least one.")
     if len(set(names)) < len(names):
         raise ConfigError(f"a {what} is named twice in '{','.join(names)}'; name each one once.")
-
-
-def _open(output: Path, info: dict[str, Any]) -> dict[str, Any]:
-    """Make the directory of a run, or go on with the run that it holds; where the run comes from."""
-    file = output / RUN_FILE
-    try:
-        if file.exists():
-            known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            different = [part for part in SAME if known[part] != json.loads(json.dumps(info[part]))]
-            if different:
-                raise ConfigError(
-                    f"{output} holds a run with other {' and '.join(different)}. Give another directory, or the same "
-                    "command to go on."
-                )
-            info = known
-        output.mkdir(parents=True, exist_ok=True)
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{file} is not the file of a run. Give another directory.") from None
-    except OSError as error:
-        raise ConfigError(f"cannot write to {output}: {error.strerror}. Give another directory.") from None
-    write_json(file, info)
-    return info

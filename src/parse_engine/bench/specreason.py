@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from parse_engine.backends.base import Model
+from parse_engine.bench.methods import Score, StepEnd
 from parse_engine.clock import Phase
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.engine import AsyncEngine, Flight, Prompt
@@ -17,9 +18,6 @@ from parse_engine.prefix.suffix import suffix_text
 from parse_engine.prefix.verifier import make_judge
 from parse_engine.text import Writer
 from parse_engine.trace import Answer, BoundaryVerdict, Continuing, FinishReason, Method, Trace
-
-StepEnd = Literal["blank-line", "line"]
-Score = Literal["digit", "labels"]
 
 STEP_ENDS: dict[StepEnd, str] = {"blank-line": "\n\n", "line": "\n"}
 BEST, THRESHOLD = 9, 7

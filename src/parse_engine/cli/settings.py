@@ -137,6 +137,11 @@ def setting(field: str, **more: Any) -> Any:
     return typer.Option(help=field_docs(GenerateSettings)[field], **more)
 
 
+def listed(names: str) -> list[str]:
+    """The names in a list with commas."""
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
 def _key_values(name: str, given: tuple[str, ...]) -> dict[str, Any]:
     """KEY=VALUE texts as a mapping; a value that is not JSON is a text. Dashes in keys count as underscores."""
     values: dict[str, Any] = {}

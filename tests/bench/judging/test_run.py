@@ -108,7 +108,7 @@ def test_the_command_judges_and_draws(tmp_path: Path, monkeypatch: pytest.Monkey
     options = ["judge", "--limit", "5", "--output", str(out), "--json"]
     some = json.loads(CliRunner().invoke(bench.app, options, catch_exceptions=False).stdout)
     assert some["prompt"]["solutions"] == 5  # of those that are judged already
-    with pytest.raises(ConfigError, match="was judged with other settings"):
+    with pytest.raises(ConfigError, match="holds results with other settings"):
         CliRunner().invoke(bench.app, ["judge", "--dtype", "bfloat16", "--output", str(out)], catch_exceptions=False)
     with pytest.raises(ConfigError, match="cannot write to"):
         CliRunner().invoke(bench.app, ["judge", "--output", str(out / "judge.svg")], catch_exceptions=False)

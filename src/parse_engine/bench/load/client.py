@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import httpx
 
+from parse_engine.backends.server import pieces, said
 from parse_engine.errors import BackendError, ConfigError
 
 Api = Literal["openai", "openai-chat"]
@@ -158,7 +159,7 @@ class Client:
         if isinstance(error, httpx.HTTPStatusError):
             status, phrase = error.response.status_code, error.response.reason_phrase
             hint = f" Set {KEY_VARIABLE} to its key." if status in (401, 403) else ""
-            return self._hidden(f"answered {status} {phrase}: {_said(error.response.text)}.{hint}")
+            return self._hidden(f"answered {status} {phrase}: {said(error.response.text)}.{hint}")
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return f"cannot be reached ({error or 'too slow'}). Start it, or check --base-url."
         if isinstance(error, httpx.TimeoutException):
@@ -180,7 +181,7 @@ def read_chunk(data: bytes) -> Chunk:
     """
     reply = json.loads(data)
     if reply.get("error"):
-        raise BackendError(f"failed while it answered: {_said(data.decode(errors='replace'))}.")
+        raise BackendError(f"failed while it answered: {said(data.decode(errors='replace'))}.")
     usage = reply.get("usage") or {}
     counts = [None if usage.get(key) is None else int(usage[key]) for key in ("prompt_tokens", "completion_tokens")]
     if not reply.get("choices"):
@@ -194,12 +195,10 @@ async def _receive(response: httpx.Response, outcome: Outcome) -> str:
     """Read a streamed answer; what is wrong with it, or nothing. A chunk's time is that of its last byte."""
     if not response.headers.get("content-type", "").startswith("text/event-stream"):
         return "the server does not stream its answers. Check --base-url and --endpoint."
-    rest, ended = b"", False
-    async for data in response.aiter_bytes():
+    ended = False
+    async for piece in pieces(response):
         now = time.perf_counter()
-        # Not aiter_lines: to it some characters that may stand in JSON end a line.
-        *lines, rest = (rest + data).split(b"\n")
-        for event in (line[5:].strip() for line in lines if line.startswith(b"data:")):
+        for event in piece:
             if event == b"[DONE]":
                 ended = True
                 continue
@@ -231,14 +230,3 @@ def _root(base_url: str) -> str:
     if address.scheme not in ("http", "https") or not address.host:
         raise ConfigError(f"base_url is {base_url!r}; it must be http://HOST:PORT.")
     return str(address).rstrip("/").removesuffix("/v1")
-
-
-def _said(text: str) -> str:
-    """The message in an error reply."""
-    try:
-        reply = json.loads(text)
-    except ValueError:
-        reply = text
-    for key in ("error", "message"):
-        reply = reply.get(key, reply) if isinstance(reply, dict) else reply
-    return str(reply)[:300].rstrip(". ")

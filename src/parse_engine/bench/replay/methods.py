@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from parse_engine.backends.base import Model
+from parse_engine.bench.methods import LOOPS
 from parse_engine.bench.replay.model import END, Call, RecordedVerifier, Replayed
 from parse_engine.bench.replay.profile import Judged, Recorded, Step
 from parse_engine.bench.specreason import THRESHOLD, SpecReason
@@ -48,8 +49,9 @@ def prepare(method: str, models: Models, recorded: Recorded, prompt: Sequence[in
         return Prepared(AsyncEngine(alone, None, config), "target", text, params)
     if method == "specreason":
         return Prepared(_specreason(models, recorded.steps), "parse", text, params)
-    judged = recorded.cascade if method == "cascade" else recorded.parse
-    engine = _parse(models, judged, config)
+    cascade = method == "cascade"
+    own = replace(config, **LOOPS["cascade"][1]) if cascade else config
+    engine = _parse(models, recorded.cascade if cascade else recorded.parse, own)
     return Prepared(engine, "draft" if method == "draft" else "parse", text, params)
 
 

@@ -75,7 +75,7 @@ class RecordedVerifier(Verifier):
         request = self._judge.request(context, draft.tokens, ends, draft.complete)
         scores = await self._target.verify(request, usage)
         confidences = self._judge.confidences(request, scores)
-        if greedy:
+        if greedy and self._config.keep_agreeing:
             # Of random models nothing agrees: a reading for each token that did, and one for the first that did not.
             for kept in range(accepted, min(committed + 1, len(draft.tokens))):
                 scores.agreeing(kept)

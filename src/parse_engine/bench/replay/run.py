@@ -21,7 +21,7 @@ from parse_engine.bench.records import ANSWERS_FILE, RUN_FILE, Record, append
 from parse_engine.bench.replay.load import Pair, estimate, load
 from parse_engine.bench.replay.methods import METHODS, Models, Prepared, prepare
 from parse_engine.bench.replay.profile import Profile, Recorded
-from parse_engine.bench.report.summary import MethodSummary, summarize
+from parse_engine.bench.report.summary import MethodSummary, summarize, to_plain
 from parse_engine.bench.tasks.base import Grade
 from parse_engine.config import ParseConfig
 from parse_engine.errors import ConfigError, did_you_mean
@@ -95,8 +95,7 @@ def replay(
         peaks: dict[str, Any] = {"peak_memory_bytes": peak_memory()}
         if pair.device.type == "cuda":
             peaks["peak_device_bytes"] = torch.cuda.max_memory_allocated(pair.device)
-        plain = {TASK: {method: row.to_dict() for method, row in figures.items()}}
-        write_json(output / RUN_FILE, {**provenance, **peaks, "figures": plain})
+        write_json(output / RUN_FILE, {**provenance, **peaks, "figures": to_plain({TASK: figures})})
     return figures
 
 

@@ -102,6 +102,10 @@ def _warnings(run: Run, summary: Summary) -> list[str]:
             f"This run is not finished: {run.progress}. Methods are compared on the questions that both have "
             f"answered.{again}"
         )
+    for task, ids in run.info.get("left_out", {}).items():
+        warnings.append(f"{len(ids)} questions of {task} did not fit the models' context and are left out.")
+    if not run.info.get("caches_emptied", True):
+        warnings.append("A server kept its prefix cache, which helps the method that comes later to a question.")
     for part in ("machine", "versions"):
         if any(again[part] != run.info[part] for again in run.info.get("resumed", ())):
             warnings.append(f"The run was resumed with other {part}, so speeds within it may not compare.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from parse_engine.cli.settings import DEFAULTS, GenerateSettings, setting
+from parse_engine.cli.settings import DEFAULTS, GenerateSettings, listed, setting
 from parse_engine.config import Backend, ParseConfig, choices
 from parse_engine.config import Judge as JudgeName
 from parse_engine.errors import ConfigError, did_you_mean
@@ -48,7 +48,7 @@ def judge(
     The data (ProcessBench) is read from the directory that PARSE_ENGINE_DATA names. Nothing is tuned on it, but the
     thresholds in the figures are: F1 is of thresholds chosen on other solutions.
     """
-    names = [name.strip() for name in judges.split(",") if name.strip()]
+    names = listed(judges)
     known = choices(JudgeName)
     for name in names:
         if name not in known:
@@ -79,7 +79,7 @@ async def _judge(
     from parse_engine.bench.judging.plot import draw
     from parse_engine.bench.judging.processbench import load_solutions
     from parse_engine.bench.judging.run import judge_solutions
-    from parse_engine.bench.provenance import describe, write_json
+    from parse_engine.bench.provenance import describe, open_folder, write_json
 
     solutions = load_solutions(data, limit)
     if len({solution.right for solution in solutions}) < 2:
@@ -87,7 +87,7 @@ async def _judge(
     same: dict[str, Any] = {"data": data, "target": settings.target, "settings": settings.loading}
     origin = {**describe(), **same}
     if output is not None:
-        _open(output, origin, same)
+        open_folder(output / "judge.json", origin, list(same))
     target, _ = load_pair(settings.names()[0], None, **settings.loading)
     try:
         file = None if output is None else output / "judged.jsonl"
@@ -101,25 +101,6 @@ async def _judge(
         write_json(output / "judge.json", {**origin, "seconds_per_solution": seconds, "figures": plain})
         draw(result, output / "judge.svg")
     return result
-
-
-def _open(output: Path, origin: Mapping[str, Any], same: Mapping[str, Any]) -> None:
-    """Make the directory, or see that what is there was judged in the same way."""
-    from parse_engine.bench.provenance import write_json
-
-    file = output / "judge.json"
-    try:
-        if file.exists():
-            known = json_format.loads(file.read_text(encoding="utf-8"))
-            different = [part for part in same if known.get(part) != json_format.loads(json_format.dumps(same[part]))]
-            if different:
-                raise ConfigError(f"{output} was judged with other {' and '.join(different)}. Give another directory.")
-        output.mkdir(parents=True, exist_ok=True)
-    except (ValueError, AttributeError):
-        raise ConfigError(f"{file} is not a file of this command. Give another directory.") from None
-    except OSError as error:
-        raise ConfigError(f"cannot write to {output}: {error.strerror}. Give another directory.") from None
-    write_json(file, origin)
 
 
 def _print(figures: Mapping[str, JudgeFigures]) -> None:

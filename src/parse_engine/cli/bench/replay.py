@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parse_engine.cli.settings import DEFAULTS, GenerateSettings, setting
+from parse_engine.cli.settings import DEFAULTS, GenerateSettings, listed, setting
 from parse_engine.config import Attention, Backend, Judge
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def replay(
     figures = replay(
         Pair(*shapes, settings.loading, concurrency),
         recorded,
-        None if methods is None else [name.strip() for name in methods.split(",") if name.strip()],
+        None if methods is None else listed(methods),
         repeats=repeats,
         config=settings.judging,
         output=output,

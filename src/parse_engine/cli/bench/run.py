@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parse_engine.cli.settings import DEFAULTS, GenerateSettings, setting
+from parse_engine.cli.settings import DEFAULTS, GenerateSettings, listed, setting
 from parse_engine.config import Backend, BoundaryRule, Judge
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def run(
     from parse_engine.bench.methods import parse_method
     from parse_engine.bench.tasks import load_task
 
-    chosen = [parse_method(name) for name in _names(methods)]
-    loaded = [load_task(name) for name in _names(tasks)]
+    chosen = [parse_method(name) for name in listed(methods)]
+    loaded = [load_task(name) for name in listed(tasks)]
     settings = GenerateSettings(
         target=target,
         draft=draft,
@@ -85,9 +85,7 @@ def run(
         target_option=tuple(target_option or ()),
         draft_option=tuple(draft_option or ()),
         concurrency=concurrency,
-        method="parse"
-        if any(method.needs_drafter or method.decoder == "draft-model" for method in chosen)
-        else "target",
+        method="parse" if any(method.needs_drafter for method in chosen) else "target",
         max_tokens=max_tokens,
         judge=judge,
         threshold=threshold,
@@ -141,7 +139,3 @@ async def _run(run: Run, settings: GenerateSettings, methods: Sequence[Method]) 
         raise
     finally:
         await lineup.close()
-
-
-def _names(listed: str) -> list[str]:
-    return [name.strip() for name in listed.split(",") if name.strip()]
