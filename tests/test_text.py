@@ -4,7 +4,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from parse_engine.prefix.verifier import Draft
+from parse_engine.prefix.draft import Draft
 from parse_engine.text import Codec, Writer
 from tests.conftest import byte_tokenizer
 

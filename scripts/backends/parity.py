@@ -24,7 +24,8 @@ from parse_engine.backends.base import Model, Usage
 from parse_engine.backends.load import load_pair
 from parse_engine.bench.provenance import describe, write_json
 from parse_engine.bench.tasks import tiny
-from parse_engine.prefix.verifier import Draft, Verdict, Verifier
+from parse_engine.prefix.draft import Draft
+from parse_engine.prefix.verifier import Verdict, Verifier
 
 TOLERANCES = {"float32": 1e-3, "bfloat16": 2e-2}
 CONFIG = ParseConfig()

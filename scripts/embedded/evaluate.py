@@ -23,7 +23,7 @@ from parse_engine.backends.base import Usage, VerifyRequest
 from parse_engine.bench.provenance import describe, write_json
 from parse_engine.bench.tasks import tiny
 from parse_engine.config import AUTO, EMBEDDED_TARGET
-from parse_engine.prefix.verifier import Draft
+from parse_engine.prefix.draft import Draft
 from wordings import MISTAKES, draft_with_mistakes, drafter_lines
 
 PARAMS = SamplingParams(max_tokens=300)

@@ -17,7 +17,7 @@ from parse_engine.errors import ConfigError, did_you_mean
 EMBEDDED_TARGET, EMBEDDED_DRAFTER = "embedded-target", "embedded-drafter"
 AUTO = "auto"
 
-Judge = Literal["prompt", "likelihood"]
+Judge = Literal["prompt", "likelihood", "head", "fused"]
 Backend = Literal["hf", "vllm", "http"]
 BoundaryRule = Literal["first-failure", "last-success"]
 Attention = Literal["sdpa", "flex_attention"]
@@ -38,7 +38,7 @@ class _Checked:
         Raises:
             ConfigError: a key is unknown, or a value has the wrong type or is out of range.
         """
-        known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
         clean = {key.replace("-", "_"): value for key, value in values.items()}
         for key in clean:
             if key not in known:
@@ -126,7 +126,8 @@ class ParseConfig(_Checked):
     """How drafts are judged (PARSE, arXiv 2605.04263; where the paper is silent the values are ours)."""
 
     judge: Judge = "prompt"
-    """`prompt` asks the target whether a prefix is correct; `likelihood` reads its probabilities of the draft."""
+    """`prompt` asks the target whether a prefix is correct; `likelihood` reads its probabilities of the draft. With a
+    profile both are calibrated, and there are `head`, which reads hidden states, and `fused`, which reads all."""
     threshold: float = 0.5
     """A prefix passes when its confidence is at least this."""
     full_threshold: float = 0.5

@@ -16,7 +16,9 @@ from parse_engine.backends.load import LoadOptions, load_pair
 from parse_engine.clock import Clock, Phase
 from parse_engine.config import AUTO, ParseConfig, SamplingParams
 from parse_engine.errors import BackendError, ConfigError, DeviceError, OverloadedError, PromptError
-from parse_engine.prefix.verifier import NO_DRAFT, Draft, Verdict, Verifier
+from parse_engine.prefix.draft import NO_DRAFT, Draft, Drafted
+from parse_engine.prefix.verifier import Verdict, Verifier
+from parse_engine.profile import Profile
 from parse_engine.text import Message, Writer
 from parse_engine.trace import (
     Answer,
@@ -32,6 +34,8 @@ from parse_engine.trace import (
 )
 
 Prompt = str | Sequence[Message]
+
+NO_PROMISE = "the profile promises nothing for any setting, so the target answers alone."
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,9 @@ class EngineOptions(TypedDict, total=False):
     """Most answers waiting for their turn; None: no limit."""
     draft_timeout: float | None
     """Seconds after which a draft is given up and the target answers alone; None: never."""
+    profile: Profile | None
+    """What `parse-engine calibrate` made for these two models: fitted judges, and unless `config` is given the settings
+    for which a loss was promised. Where none could be, the target answers alone."""
 
 
 class Options(EngineOptions, LoadOptions, total=False):
@@ -121,17 +128,22 @@ class AsyncEngine(Loadable):
         concurrency: int | None = None,
         max_waiting: int | None = None,
         draft_timeout: float | None = None,
+        profile: Profile | None = None,
     ):
         """Use two loaded models; `drafter` may be None for method `target`. The options are `EngineOptions`.
 
         Raises:
+            ConfigError: the profile is of other models.
             UnsupportedModelError: the target's tokenizer or template cannot carry the judge.
         """
         self.target = target
         self.drafter = drafter
-        self.config = config or ParseConfig()
+        if profile is not None:
+            profile.check(target, drafter)
+        self._falls_back = profile is not None and config is None and profile.config is None
+        self.config = config or (profile and profile.config) or ParseConfig()
         self.thinking = thinking
-        self.verifier = Verifier(target, self.config) if drafter else None
+        self.verifier = Verifier(target, self.config, profile.fits if profile else None) if drafter else None
         self.draft_timeout = draft_timeout
         self._same_tokens = drafter is not None and drafter.codec.same_tokens_as(target.codec)
         most = min(model.concurrency for model in (target, drafter) if model is not None)
@@ -163,9 +175,9 @@ class AsyncEngine(Loadable):
             ConfigError: the method needs a drafter and there is none.
         """
         flight = Flight(params or SamplingParams(), raw, lambda event: None)
-        self._tokens(self._model_of(method), prompt, flight, judged=method == "parse")
+        self.tokens(self._model_of(method), prompt, flight, judged=method == "parse")
         if method == "parse":
-            self._tokens(self._model_of("draft"), prompt, flight)
+            self.tokens(self._model_of("draft"), prompt, flight)
 
     async def stream(
         self, prompt: Prompt, params: SamplingParams | None = None, *, method: Method = "parse", raw: bool = False
@@ -230,7 +242,13 @@ class AsyncEngine(Loadable):
         emit: Callable[[Event], None],
     ) -> Answer:
         async with self._room():
-            return await self._answer(prompt, Flight(params or SamplingParams(), raw, emit), method)
+            flight = Flight(params or SamplingParams(), raw, emit)
+            if self.verifier and self.verifier.wants_drafter:
+                flight.drafter.logprobs = []
+            if method == "parse" and self._falls_back:
+                flight.warnings.append(NO_PROMISE)
+                method = "target"
+            return await self._answer(prompt, flight, method)
 
     @asynccontextmanager
     async def _room(self) -> AsyncIterator[None]:
@@ -251,14 +269,14 @@ class AsyncEngine(Loadable):
         """The loop."""
         params, clock = flight.params, flight.clock
         model = self._model_of(method)
-        context = self._tokens(model, prompt, flight, judged=method == "parse")
+        context = self.tokens(model, prompt, flight, judged=method == "parse")
         answer = Writer(model.codec, params.stop, after=context if flight.raw else ())
         draft, verdict = NO_DRAFT, Verdict()
         finish: FinishReason | None = None
         try:
             if method == "parse":
                 assert self.verifier is not None
-                draft = await self._draft(prompt, context, flight)
+                draft = await self.draft(prompt, context, flight)
                 judging = self.verifier.verify(context, draft, flight.target, greedy=params.greedy)
                 verdict = await clock.timed("verify", judging)
                 flight.emit(Verified(draft.text, verdict.boundaries, verdict.offsets(draft)))
@@ -290,11 +308,15 @@ class AsyncEngine(Loadable):
         )
         return Answer(answer.text, finish, len(context), len(answer.tokens), trace)
 
-    async def _draft(self, prompt: Prompt, context: Sequence[int], flight: Flight) -> Draft:
-        """The drafter's whole answer, in the target's tokens; none when the drafter fails or is too slow."""
+    async def draft(self, prompt: Prompt, context: Sequence[int], flight: Flight) -> Draft:
+        """The drafter's whole answer, in the target's tokens; none when the drafter fails or is too slow.
+
+        `context` is the prompt in the target's tokens.
+        """
         drafter, codec = self._model_of("draft"), self.target.codec
-        drafters_context = self._tokens(drafter, prompt, flight)
-        written = Writer(drafter.codec, flight.params.stop, after=drafters_context if flight.raw else ())
+        drafters_context = self.tokens(drafter, prompt, flight)
+        after = drafters_context if flight.raw else ()
+        written = Writer(drafter.codec, flight.params.stop, after)
         try:
             async with asyncio.timeout(self.draft_timeout):
                 finish = await _write(flight, "draft", drafter, drafters_context, written, Drafting)
@@ -307,12 +329,16 @@ class AsyncEngine(Loadable):
         tokens = written.tokens if keep_ids else codec.encode(written.text, literal=True)
         # What ends an answer of the target ends its draft, even where the drafter would have gone on.
         end = next((at for at, token in enumerate(tokens) if token in self.target.eos), None)
+        told, drafted = flight.drafter.logprobs, None
+        if told is not None:
+            drafted = Drafted(told[: len(written.tokens)], drafter.codec.read(written.tokens, after)[1])
         return Draft.of(
             tokens[:end],
             codec,
             complete=finish == "stop" or end is not None,
             max_tokens=flight.params.max_tokens,
             after=context if flight.raw else (),
+            drafted=drafted,
         )
 
     def _model_of(self, method: Method) -> Model:
@@ -323,7 +349,7 @@ class AsyncEngine(Loadable):
             )
         return self.drafter if method == "draft" and self.drafter else self.target
 
-    def _tokens(self, model: Model, prompt: Prompt, flight: Flight, *, judged: bool = False) -> list[int]:
+    def tokens(self, model: Model, prompt: Prompt, flight: Flight, *, judged: bool = False) -> list[int]:
         """The prompt in a model's tokens, checked for room, that of the judge's suffix included."""
         tokens = self._encode(model, prompt, flight.raw)
         suffix = self.verifier.longest_suffix if self.verifier and judged else 0

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from parse_engine.config import SamplingParams
 from parse_engine.text import Codec
@@ -22,6 +25,14 @@ class Usage:
     """Token rows that went through the model."""
     verify_passes: int = 0
     """Passes (on vLLM: scheduler steps) that verification took."""
+    logprobs: list[float] | None = None
+    """Give a list to be told the log-probability of every token that `decode` yields, before the token is yielded."""
+
+
+Signal = Literal["logprobs", "entropy", "hidden", "sampled"]
+"""What a back end can tell beyond the verdicts. Of a pass: the log-probability of every draft token and whether it is
+the greedy choice; the entropy of the distribution that it was read from; hidden states. And `sampled`: the
+log-probabilities of the tokens that it decodes."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +47,8 @@ class VerifyRequest:
     """One per boundary, or none at all."""
     labels: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
     """Token ids whose probabilities are summed after each suffix: those of Correct and those of Incorrect."""
-    logprobs: bool = False
-    """Whether the log-probabilities of the draft tokens are wanted."""
+    signals: frozenset[Signal] = frozenset()
+    """What else is wanted, of the target's `signals`."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +59,20 @@ class Scores:
     """For each boundary the probabilities of Correct and of Incorrect after its suffix."""
     logprobs: tuple[float, ...] | None = None
     """log p(y_t | x, y_<t) in nats, for each draft token."""
+    agrees: tuple[bool, ...] | None = None
+    """Whether each draft token is the model's greedy choice where it stands; comes with `logprobs`."""
+    entropy: tuple[float, ...] | None = None
+    """Of the distribution that each draft token was read from, in nats."""
+    hidden: NDArray[np.float32] | None = None
+    """[N, 2, d] hidden states at two thirds of the depth: of each prefix's last token, and the mean over its tokens."""
     agreeing: Callable[[int], int] = lambda accepted: 0
     """How many draft tokens behind the first `accepted` equal, in order, the model's own greedy choice. Reads what the
     pass left behind and computes no rows; 0 where the back end keeps nothing to read."""
+
+
+def run_of(agrees: Sequence[bool]) -> Callable[[int], int]:
+    """`Scores.agreeing` where it is known of every draft token."""
+    return lambda accepted: [*agrees[accepted:], False].index(False)
 
 
 class Model(Protocol):
@@ -61,6 +83,8 @@ class Model(Protocol):
 
     name: str
     codec: Codec
+    fingerprint: str
+    """Tells this model from any other: weights, configuration, tokenizer."""
     context_length: int
     """Most tokens of prompt and answer together."""
     eos: frozenset[int]
@@ -69,6 +93,8 @@ class Model(Protocol):
     """Most answers that may be in flight at once."""
     block_size: int
     """Tokens that the prefix cache shares at a time: what does not fill a block is computed again. 1: every token."""
+    signals: frozenset[Signal]
+    """What the back end can tell beyond tokens and verdicts."""
 
     def decode(
         self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, usage: Usage

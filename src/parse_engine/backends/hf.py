@@ -8,20 +8,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from parse_engine.backends.base import Scores, Usage, VerifyRequest
+from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, run_of
 from parse_engine.backends.folder import as_ids, read_codec, reading
 from parse_engine.backends.kv_cache import KVCache
 from parse_engine.backends.sampling import Sampler
 from parse_engine.config import Attention, SamplingParams
 from parse_engine.errors import ConfigError, DeviceError, ModelNotFoundError, UnsupportedModelError
+from parse_engine.models.fingerprint import fingerprint
 from parse_engine.prefix.layout import Layout, mask_mod, pack, visible
 from parse_engine.text import Codec
 
@@ -40,10 +44,12 @@ class HFModel:
 
     concurrency = 1
     block_size = 1
+    signals: frozenset[Signal] = frozenset({"logprobs", "entropy", "hidden", "sampled"})
 
-    def __init__(self, model: PreTrainedModel, codec: Codec, name: str):
+    def __init__(self, model: PreTrainedModel, codec: Codec, name: str, fingerprint: str = ""):
         self.name = name
         self.codec = codec
+        self.fingerprint = fingerprint or name
         self.computed_tokens = 0
         self._model = model.train(False)
         self._decoder: torch.nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
@@ -86,7 +92,7 @@ class HFModel:
             )
         with _enough_memory(name, where):
             torch.nn.Module.to(model, where)
-        return cls(model, codec, name)
+        return cls(model, codec, name, fingerprint(path))
 
     @property
     def device(self) -> torch.device:
@@ -97,7 +103,7 @@ class HFModel:
         self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, usage: Usage
     ) -> AsyncGenerator[int]:
         computed = self.computed_tokens
-        for token in self._decode(tokens, params, max_tokens):
+        for token in self._decode(tokens, params, max_tokens, usage.logprobs):
             usage.computed_tokens += self.computed_tokens - computed
             computed = self.computed_tokens
             yield token
@@ -118,12 +124,17 @@ class HFModel:
         self.cache.reset()
 
     @torch.inference_mode()
-    def _decode(self, tokens: Sequence[int], params: SamplingParams, max_tokens: int) -> Iterator[int]:
+    def _decode(
+        self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, logprobs: list[float] | None
+    ) -> Iterator[int]:
         """Token by token; the one after the last taken is not computed."""
         sample = Sampler(params, self.device)
         hidden = self._hidden_after(tokens)
         for remaining in range(max_tokens, 0, -1):
-            token = sample(self._logits(hidden))
+            logits = self._logits(hidden)
+            token = sample(logits)
+            if logprobs is not None:
+                logprobs.append(float(torch.log_softmax(logits.float(), dim=-1)[token]))
             yield token
             if token in self.eos or remaining == 1:
                 return
@@ -137,14 +148,17 @@ class HFModel:
         cached = self.cache.reuse(base, most=prompt - 1)
         ends = [prompt + end for end in request.boundaries] if request.suffixes else []
         layout = pack(base, cached, ends, request.suffixes)
-        hidden = self._packed(layout, base)
+        hidden, middle = self._packed(layout, base, middle="hidden" in request.signals)
         assert len(self.cache.tokens) == prompt + draft
         predicting = hidden[prompt - 1 - cached : layout.base - 1]
-        return Scores(
+        scores = Scores(
             labels=self._label_mass(hidden[layout.reads], request.labels) if request.suffixes else None,
-            logprobs=self._logprobs(predicting, request.draft) if request.logprobs else None,
+            hidden=None if middle is None else _of_prefixes(middle[prompt - cached : layout.base], request.boundaries),
             agreeing=lambda accepted: self._agreeing(predicting[accepted:], request.draft[accepted:]),
         )
+        if request.signals <= {"hidden"}:
+            return scores
+        return replace(scores, **self._of_tokens(predicting, request))
 
     @torch.inference_mode()
     def _agreeing(self, hidden: Tensor, tokens: Sequence[int]) -> int:
@@ -166,33 +180,36 @@ class HFModel:
 
     def _forward(self, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
         """[T, d] final hidden states of new, causally masked tokens, which join the cache."""
-        hidden = self._run(torch.tensor([tokens]), torch.tensor([positions]), None)
+        hidden: Tensor = self._run(torch.tensor([tokens]), torch.tensor([positions]), None).last_hidden_state[0]
         self.cache.append(tokens, hidden)
         return hidden
 
-    def _packed(self, layout: Layout, base: Sequence[int]) -> Tensor:
-        """[Q, d] final hidden states of a packed pass; only its base rows stay in the cache."""
-        hidden = self._run(layout.tokens[None], layout.positions[None], self._mask(layout))
+    def _packed(self, layout: Layout, base: Sequence[int], *, middle: bool) -> tuple[Tensor, Tensor | None]:
+        """[Q, d] final hidden states of a packed pass, and with `middle` those at two thirds of the depth.
+
+        Only its base rows stay in the cache.
+        """
+        output = self._run(layout.tokens[None], layout.positions[None], self._mask(layout), output_hidden_states=middle)
+        hidden = output.last_hidden_state[0]
         self.cache.crop_rows(len(layout.tokens) - layout.base)
         self.cache.append(base[layout.cached :], hidden[: layout.base])
-        return hidden
+        return hidden, output.hidden_states[len(output.hidden_states) * 2 // 3][0] if middle else None
 
-    def _run(self, tokens: Tensor, positions: Tensor, mask: Any) -> Tensor:
+    def _run(self, tokens: Tensor, positions: Tensor, mask: Any, **options: bool) -> Any:
         self.computed_tokens += tokens.shape[1]
         try:
             with _enough_memory(self.name, self.device):
-                output = self._decoder(
+                return self._decoder(
                     input_ids=tokens.to(self.device),
                     position_ids=positions.to(self.device),
                     attention_mask=mask,
                     past_key_values=self.cache.past,
                     use_cache=True,
+                    **options,
                 )
         except BaseException:  # out of memory, Ctrl-C: some layers have the new keys and others have not
             self.cache.reset()
             raise
-        hidden: Tensor = output.last_hidden_state[0]
-        return hidden
 
     def _mask(self, layout: Layout) -> Any:
         """The layout's visibility in the form that the attention implementation takes."""
@@ -225,14 +242,31 @@ class HFModel:
         right, wrong = (probs[:, list(ids)].sum(-1).tolist() for ids in labels)
         return tuple(zip(right, wrong, strict=True))
 
-    def _logprobs(self, hidden: Tensor, tokens: Sequence[int]) -> tuple[float, ...]:
-        """log p of each token, read at the row before it: hidden [L, d], tokens L."""
-        chosen = torch.tensor(tokens, device=self.device)
-        parts = [
-            torch.log_softmax(self._logits(rows).float(), dim=-1).gather(-1, ids[:, None])[:, 0]
-            for rows, ids in zip(torch.split(hidden, _HEAD_ROWS), torch.split(chosen, _HEAD_ROWS), strict=True)
-        ]
-        return tuple(torch.cat(parts).tolist())
+    def _of_tokens(self, hidden: Tensor, request: VerifyRequest) -> dict[str, Any]:
+        """What `Scores` has of each draft token, read at the row before it: hidden [L, d]."""
+        chosen = torch.tensor(request.draft, device=self.device)
+        logprobs, agrees, entropy = list[float](), list[bool](), list[float]()
+        for rows, ids in zip(torch.split(hidden, _HEAD_ROWS), torch.split(chosen, _HEAD_ROWS), strict=True):
+            logits = self._logits(rows)
+            logp = torch.log_softmax(logits.float(), dim=-1)
+            logprobs += logp.gather(-1, ids[:, None])[:, 0].tolist()
+            agrees += (logits.argmax(-1) == ids).tolist()
+            if "entropy" in request.signals:
+                entropy += torch.special.entr(logp.exp()).sum(-1).tolist()
+        return {
+            "logprobs": tuple(logprobs),
+            "agrees": tuple(agrees),
+            "entropy": tuple(entropy) if "entropy" in request.signals else None,
+            "agreeing": run_of(agrees),
+        }
+
+
+def _of_prefixes(hidden: Tensor, boundaries: Sequence[int]) -> NDArray[np.float32]:
+    """[N, 2, d] of [L, d] hidden states of a draft: each prefix's last one, and the mean over the prefix."""
+    ends = torch.tensor(boundaries, device=hidden.device)
+    sums = hidden.float().cumsum(0)
+    states = torch.stack([hidden.float()[ends - 1], sums[ends - 1] / ends[:, None]], dim=1)
+    return np.asarray(states.cpu().numpy(), dtype=np.float32)
 
 
 def pick_device(device: str) -> torch.device:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 
-from parse_engine.backends.base import Scores, Usage, VerifyRequest
+from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest
 from parse_engine.backends.folder import read_codec, read_config, read_eos
 from parse_engine.backends.server import Server, ServerError
 from parse_engine.backends.wire import (
@@ -30,6 +31,7 @@ from parse_engine.backends.wire import (
 )
 from parse_engine.config import SamplingParams
 from parse_engine.errors import ConfigError, ModelError, UnsupportedModelError
+from parse_engine.models.fingerprint import fingerprint
 from parse_engine.models.resolve import resolve
 from parse_engine.text import Codec
 
@@ -45,12 +47,16 @@ class HTTPModel:
     def __init__(self, server: Server, wire: Wire, entry: Json, folder: Path, cache: dict[str, str]):
         self.name = str(entry["id"])
         self.codec = wire.codec
+        # What the server really loaded is not told: its name for it, and the tokenizer and template that are here.
+        self.fingerprint = f"{self.name} {fingerprint(folder)}"
         self.eos = wire.eos
         self.context_length = _context_length(entry, folder)
         size = cache.get("block_size", "")
         self.block_size = int(size) if size.isdigit() else 1
         caching = cache.get("enable_prefix_caching")
         self.prefix_caching = None if caching is None else caching == "True"
+        told: dict[Signal, bool] = {"logprobs": wire.dialect.prompt_logprobs, "sampled": wire.dialect.sampled_logprobs}
+        self.signals = frozenset(signal for signal, known in told.items() if known)
         self._server = server
         self._wire = wire
 
@@ -101,12 +107,15 @@ class HTTPModel:
         text, number, cached = "", 0, 0
         finish: str | None = None
         end: int | None = None
+        body = self._wire.decoding(tokens, params, max_tokens, logprobs=usage.logprobs is not None)
         try:
-            async with aclosing(server.replies(self._wire.decoding(tokens, params, max_tokens))) as replies:
+            async with aclosing(server.replies(body)) as replies:
                 async for reply in replies:
                     piece = server.understood(read_piece, reply)
                     text += piece.text
                     finish, cached = piece.finish or finish, piece.cached or cached
+                    if usage.logprobs is not None:
+                        usage.logprobs += piece.logprobs
                     for token in piece.tokens:
                         number += 1
                         if token in self.eos:
@@ -136,7 +145,7 @@ class HTTPModel:
         base = [*request.prompt, *request.draft]
         usage.verify_passes += 1
         scores = Scores()
-        if request.logprobs:
+        if request.signals:
             if not wire.dialect.prompt_logprobs:
                 raise server.error("does not tell the probabilities of a prompt's tokens. Use --judge prompt.")
             # On its own and first: it reads nothing from the prefix cache, and the prefixes find its blocks there.
@@ -153,7 +162,7 @@ class HTTPModel:
         choices = server.understood(read_choices, verdicts, len(prompts))
         labels = tuple(server.understood(wire.masses, choice, request.labels) for choice in reversed(choices))
         usage.computed_tokens += computed_rows(request, read_cached(verdicts), self.block_size)
-        return Scores(labels, scores.logprobs, scores.agreeing)
+        return replace(scores, labels=labels)
 
     async def forget(self) -> bool:
         """Only vLLM servers in development mode (VLLM_SERVER_DEV_MODE=1) can; elsewhere nothing happens."""

@@ -11,14 +11,16 @@ import math
 import os
 import textwrap
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from parse_engine.backends.base import Scores, Usage, VerifyRequest
+from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, run_of
 from parse_engine.backends.folder import read_codec, read_eos
 from parse_engine.backends.pump import Group, Pump, StepEngine
 from parse_engine.config import SamplingParams
 from parse_engine.errors import ConfigError, did_you_mean
+from parse_engine.models.fingerprint import fingerprint
 from parse_engine.text import Codec
 
 # Read by vLLM when it is imported: its engine must run in this process, or requests could not enter a step together.
@@ -29,8 +31,11 @@ _TOP = 20  # tokens whose probabilities are asked for where they cannot be chose
 class VLLMModel:
     """A model in a vLLM engine of this process, behind the engine's protocol (see backends/base.py)."""
 
-    def __init__(self, engine: StepEngine, pump: Pump, codec: Codec, eos: frozenset[int], name: str):
+    signals: frozenset[Signal] = frozenset({"logprobs", "sampled"})
+
+    def __init__(self, engine: StepEngine, pump: Pump, codec: Codec, eos: frozenset[int], name: str, fingerprint: str):
         self.name = name
+        self.fingerprint = fingerprint
         self.codec = codec
         self.eos = eos
         config = engine.core.vllm_config
@@ -61,7 +66,7 @@ class VLLMModel:
             engine = pump.start(arguments).result()
         except (ValueError, RuntimeError, TypeError, AssertionError) as error:
             raise _refusal(name, error) from error
-        return cls(engine, pump, read_codec(path), read_eos(path), name)
+        return cls(engine, pump, read_codec(path), read_eos(path), name, fingerprint(path))
 
     async def decode(
         self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, usage: Usage
@@ -72,6 +77,7 @@ class VLLMModel:
             top_p=params.top_p,
             seed=params.seed,
             stop_token_ids=sorted(self.eos),
+            logprobs=None if usage.logprobs is None else 0,
         )
         with Group(self._pump, self._engine, [(list(tokens), sampling)]) as group:
             finished = started = False
@@ -82,13 +88,16 @@ class VLLMModel:
                 # The first token comes out of the rows of the prompt, every other one out of a row of its own.
                 usage.computed_tokens += len(new) if started else len(tokens) - output.num_cached_tokens + len(new) - 1
                 started = True
+                if usage.logprobs is not None:
+                    told = output.outputs[0].logprobs
+                    usage.logprobs += [entry[token].logprob for entry, token in zip(told, new, strict=True)]
                 for token in new:
                     yield token
 
     async def verify(self, request: VerifyRequest, usage: Usage) -> Scores:
         base = [*request.prompt, *request.draft]
         asked: list[tuple[list[int], Any]] = []
-        if request.logprobs:
+        if request.signals:
             asked.append((base, _sampling(max_tokens=1, prompt_logprobs=0)))
         # The longest prefix first: the others find its blocks in the same step.
         ids = sorted({*request.labels[0], *request.labels[1]})
@@ -104,13 +113,13 @@ class VLLMModel:
                 usage.computed_tokens += len(asked[number][0]) - output.num_cached_tokens
         usage.verify_passes += steps
         scores = Scores()
-        if request.logprobs:
+        if request.signals:
             scores = _likelihood(outputs.pop(0).prompt_logprobs[len(request.prompt) :], request.draft)
         if not request.suffixes:
             return scores
         # From the shortest prefix to the longest again.
         labels = [_masses(outputs[number].outputs[0].logprobs[0], request) for number in sorted(outputs, reverse=True)]
-        return Scores(tuple(labels), scores.logprobs, scores.agreeing)
+        return replace(scores, labels=tuple(labels))
 
     async def forget(self) -> bool:
         return bool(await asyncio.wrap_future(self._pump.call(lambda: self._engine.core.reset_prefix_cache())))
@@ -197,7 +206,5 @@ def _masses(logprobs: Mapping[int, Any], request: VerifyRequest) -> tuple[float,
 def _likelihood(entries: Sequence[Mapping[int, Any]], draft: Sequence[int]) -> Scores:
     """The log-probabilities of the draft's tokens, and which of them are the model's own greedy choice."""
     chosen = [entry[token] for entry, token in zip(entries, draft, strict=True)]
-    differs = [*(one.rank != 1 for one in chosen), True]
-    return Scores(
-        logprobs=tuple(one.logprob for one in chosen), agreeing=lambda accepted: differs[accepted:].index(True)
-    )
+    agrees = tuple(one.rank == 1 for one in chosen)
+    return Scores(logprobs=tuple(one.logprob for one in chosen), agrees=agrees, agreeing=run_of(agrees))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parse_engine.backends.base import Scores, VerifyRequest
+from parse_engine.backends.base import Scores, VerifyRequest, run_of
 from parse_engine.config import SamplingParams
 from parse_engine.text import Codec
 
@@ -41,12 +41,18 @@ class Dialect:
     prompt_logprobs: bool = True
     """It tells the log-probabilities of the prompt's tokens."""
 
+    @property
+    def sampled_logprobs(self) -> bool:
+        """It tells the log-probability of each token that it generates, beside the token's id."""
+        return self.top is not None and self.ids_out
+
 
 def ladder(role: str, chosen: bool) -> list[Dialect]:
-    """The ways to ask, best first. A target must report probabilities, a drafter is not asked for them."""
-    tops = (20, 5) if role == "target" else (None,)
+    """The ways to ask, best first. A target must report probabilities, a drafter need not."""
+    tops = (20, 5) if role == "target" else (1, None)
+    chosen = chosen and role == "target"
     return [
-        Dialect(ids_in, extras, top, chosen=chosen and extras and top is not None, prompt_logprobs=extras)
+        Dialect(ids_in, extras, top, chosen=chosen and extras, prompt_logprobs=extras)
         for ids_in in (True, False)
         for extras in (True, False)
         for top in tops
@@ -60,6 +66,8 @@ class Piece:
     tokens: tuple[int, ...] = ()
     text: str = ""
     finish: str | None = None
+    logprobs: tuple[float, ...] = ()
+    """Of its tokens, where they were asked for."""
     cached: int | None = None
     """Rows of the prompt that came from the prefix cache; reported once, at the end, and not by every server."""
 
@@ -103,14 +111,18 @@ class Wire:
             prompt_logprobs=isinstance(choice.get("prompt_logprobs"), list),
         )
 
-    def decoding(self, tokens: Sequence[int], params: SamplingParams, max_tokens: int) -> Json:
-        """A streamed continuation."""
+    def decoding(
+        self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, *, logprobs: bool = False
+    ) -> Json:
+        """A streamed continuation; `logprobs`: with the log-probability of each of its tokens."""
         body = self._completion(
             self._prompt(tokens), max_tokens=max_tokens, temperature=params.temperature, top_p=params.top_p
         )
         body |= {"stream": True, "stream_options": {"include_usage": True}}
         if params.seed is not None:
             body["seed"] = params.seed
+        if logprobs:
+            body["logprobs"] = 1
         if self.dialect.extras:
             body |= {"return_token_ids": True, "stop_token_ids": sorted(self.eos)}
         return body
@@ -164,6 +176,7 @@ def read_piece(reply: Json) -> Piece:
         tuple(int(id) for id in choice.get("token_ids") or ()),
         str(choice.get("text") or ""),
         choice.get("finish_reason"),
+        tuple(float(value) for value in (choice.get("logprobs") or {}).get("token_logprobs") or ()),
         read_cached(reply),
     )
 
@@ -186,11 +199,8 @@ def read_likelihood(reply: Json, draft: Sequence[int]) -> Scores:
     """The log-probabilities of the draft's tokens, which end the prompt, and which are the model's greedy choice."""
     entries = reply["choices"][0]["prompt_logprobs"][-len(draft) :]
     chosen = [entry[str(token)] for entry, token in zip(entries, draft, strict=True)]
-    differs = [*(one["rank"] != 1 for one in chosen), True]
-    return Scores(
-        logprobs=tuple(float(one["logprob"]) for one in chosen),
-        agreeing=lambda accepted: differs[accepted:].index(True),
-    )
+    agrees = tuple(one["rank"] == 1 for one in chosen)
+    return Scores(logprobs=tuple(float(one["logprob"]) for one in chosen), agrees=agrees, agreeing=run_of(agrees))
 
 
 def computed_rows(request: VerifyRequest, cached: int | None, block_size: int) -> int:

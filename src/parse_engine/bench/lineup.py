@@ -14,6 +14,7 @@ from parse_engine.bench.specreason import SpecReason
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.engine import AsyncEngine
 from parse_engine.errors import ConfigError
+from parse_engine.profile import Profile
 from parse_engine.text import Message
 from parse_engine.trace import Answer
 
@@ -50,7 +51,7 @@ class Lineup:
         answer = codec.encode(text, literal=True)[: self.target.context_length - len(context)]
         if not answer:
             return None
-        request = VerifyRequest(tuple(context), tuple(answer), (len(answer),), logprobs=True)
+        request = VerifyRequest(tuple(context), tuple(answer), (len(answer),), signals=frozenset({"logprobs"}))
         scores = await self.target.verify(request, Usage())
         return None if scores.logprobs is None else fmean(scores.logprobs)
 
@@ -69,12 +70,13 @@ def load_lineup(
     draft: str | None,
     config: ParseConfig,
     concurrency: int,
+    profile: Profile | None = None,
     **options: Unpack[LoadOptions],
 ) -> Lineup:
     """Load the models that the methods need; `check_methods` says beforehand whether they can be had.
 
     Raises:
-        ConfigError: the models take fewer answers at a time than `concurrency`.
+        ConfigError: the models take fewer answers at a time than `concurrency`, or the profile is of others.
         ModelError, DeviceError, BackendError: as `AsyncEngine.load`.
     """
     plain, drafter = load_pair(target, draft, **options)
@@ -87,7 +89,7 @@ def load_lineup(
             given = options.get("target_options") or {}
             own["target_options"] = {**given, "speculative_config": _speculation(decoder, draft)}
             targets[decoder], _ = load_pair(target, None, **own)
-    lineup = assemble(methods, targets, drafter, config, concurrency)
+    lineup = assemble(methods, targets, drafter, config, concurrency, profile)
     for model in lineup.models:
         if model.concurrency < concurrency:
             raise ConfigError(
@@ -114,8 +116,15 @@ def assemble(
     drafter: Model | None,
     config: ParseConfig,
     concurrency: int,
+    profile: Profile | None = None,
 ) -> Lineup:
-    """Engines for the methods on loaded models."""
+    """Engines for the methods on loaded models.
+
+    Args:
+        config: of all methods, but for their own settings.
+        profile: where `parse` takes its settings from, unless it has its own; its judges are there for all methods.
+            `parse:judge=NAME` is the best that was promised for that judge.
+    """
     engines: dict[str, tuple[AsyncEngine, Method]] = {}
     for method in methods:
         target = targets[method.decoder]
@@ -123,8 +132,15 @@ def assemble(
             assert drafter is not None
             engine: AsyncEngine = SpecReason(target, drafter, config, concurrency=concurrency, **method.settings)
         else:
-            own = replace(config, **method.settings)
-            engine = AsyncEngine(target, drafter if method.loop != "target" else None, own, concurrency=concurrency)
+            own: ParseConfig | None = replace(config, **method.settings)
+            known = profile
+            if profile is not None and method.name.partition(":")[0].partition("+")[0] == "parse":
+                judge = method.settings.get("judge")
+                known = profile.only(judge) if judge else profile
+                if set(method.settings) <= {"judge"}:
+                    own = None
+            used = drafter if method.loop != "target" else None
+            engine = AsyncEngine(target, used, own, concurrency=concurrency, profile=known if used else None)
         engines[method.name] = engine, method
     models = list({id(model): model for model in (*targets.values(), drafter) if model is not None}.values())
     return Lineup(engines, models, targets["plain"], drafter)

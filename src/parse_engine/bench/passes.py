@@ -13,8 +13,8 @@ from parse_engine.backends.base import Model, Usage, VerifyRequest
 from parse_engine.backends.load import LoadOptions, load_pair
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.errors import PromptError
-from parse_engine.prefix.judges import PromptJudge
-from parse_engine.prefix.verifier import make_judge
+from parse_engine.prefix.draft import Draft
+from parse_engine.prefix.verifier import prompt_judge
 
 WAYS = {
     "packed": "packed: all prefixes in one pass",
@@ -57,13 +57,13 @@ def random_request(model: Model, prompt_tokens: int, draft_tokens: int, prefixes
     Raises:
         PromptError: so many rows do not fit the target's context.
     """
-    judge = make_judge(model.codec, ParseConfig(judge="prompt"))
-    assert isinstance(judge, PromptJudge)
+    judge = prompt_judge(model.codec, ParseConfig())
     rng = random.Random(0)
     tokens = [rng.randrange(model.codec.size) for _ in range(prompt_tokens + draft_tokens)]
     count = min(prefixes, draft_tokens)
     ends = [draft_tokens * (index + 1) // count for index in range(count)]
-    request = judge.request(tokens[:prompt_tokens], tokens[prompt_tokens:], ends, complete=True)
+    draft = Draft("", tuple(tokens[prompt_tokens:]), (), complete=True)
+    request = judge.request(tokens[:prompt_tokens], draft, ends)
     rows = _rows(request)
     if rows > model.context_length:
         raise PromptError(

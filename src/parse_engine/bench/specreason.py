@@ -13,9 +13,9 @@ from parse_engine.clock import Phase
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.engine import AsyncEngine, Flight, Prompt
 from parse_engine.errors import BackendError, PromptError
-from parse_engine.prefix.judges import PromptJudge
+from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.suffix import suffix_text
-from parse_engine.prefix.verifier import make_judge
+from parse_engine.prefix.verifier import prompt_judge
 from parse_engine.text import Writer
 from parse_engine.trace import Answer, BoundaryVerdict, Continuing, FinishReason, Method, Trace
 
@@ -65,11 +65,7 @@ class SpecReason(AsyncEngine):
         self._step_end = STEP_ENDS[step]
         self._ends_on_repeat = step == "blank-line"  # lines of code may well be the same
         self._least = self.config.threshold if score == "labels" else THRESHOLD / BEST
-        self._judge: PromptJudge | None = None
-        if score == "labels":
-            judge = make_judge(target.codec, ParseConfig(judge="prompt"))
-            assert isinstance(judge, PromptJudge)
-            self._judge = judge
+        self._judge = prompt_judge(target.codec, ParseConfig()) if score == "labels" else None
         render = (
             (lambda messages: target.codec.render(messages, thinking=False)) if target.codec.has_chat_template else None
         )
@@ -77,7 +73,7 @@ class SpecReason(AsyncEngine):
 
     async def _answer(self, prompt: Prompt, flight: Flight, method: Method) -> Answer:
         target, drafter = self.target, self._model_of("draft")
-        context, drafters_context = self._tokens(target, prompt, flight), self._tokens(drafter, prompt, flight)
+        context, drafters_context = self.tokens(target, prompt, flight), self.tokens(drafter, prompt, flight)
         most = flight.params.max_tokens
         if len(context) + most + len(self._question) > target.context_length:
             raise PromptError(
@@ -155,10 +151,10 @@ class SpecReason(AsyncEngine):
         """The target's score of the last step of an answer, in [0, 1]."""
         target = self.target
         if self._judge is not None:
-            ends = [len(answer)]
-            request = self._judge.request(context, answer, ends, complete=False)
+            ends, draft = [len(answer)], Draft("", tuple(answer), (), complete=False)
+            request = self._judge.request(context, draft, ends)
             scores = await flight.clock.timed("verify", target.verify(request, flight.target))
-            return self._judge.confidences(request, scores)[0].p
+            return self._judge.confidences(draft, ends, scores)[0].p
         once = SamplingParams(max_tokens=1)
         tokens = [*context, *answer, *self._question]
         async with aclosing(target.decode(tokens, once, 1, flight.target)) as generated:

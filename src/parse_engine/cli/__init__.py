@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import parse_engine
-from parse_engine.cli import bench, check, generate, models, pull
+from parse_engine.cli import bench, calibrate, check, generate, models, profile, pull
 from parse_engine.errors import ParseEngineError, did_you_mean
 
 app = typer.Typer(
@@ -40,6 +40,8 @@ def _root(
 
 app.command("generate")(generate.generate)
 app.command("check")(check.check)
+app.command("calibrate")(calibrate.calibrate)
+app.add_typer(profile.app, name="profile")
 app.command("pull")(pull.pull)
 app.command("models")(models.models)
 app.add_typer(bench.app, name="bench")

@@ -78,6 +78,7 @@ def generate(
     top_p: Annotated[float, _decoding("top_p", metavar="P")] = DEFAULTS.top_p,
     seed: Annotated[int | None, _decoding("seed", metavar="N")] = None,
     stop: Annotated[list[str] | None, _decoding("stop", metavar="TEXT")] = None,
+    profile: Annotated[str | None, _judging("profile", metavar="FILE")] = None,
     judge: Annotated[str, _judging("judge", metavar="JUDGE")] = DEFAULTS.judge,
     threshold: Annotated[float, _judging("threshold", metavar="P")] = DEFAULTS.threshold,
     full_threshold: Annotated[float, _judging("full_threshold", metavar="P")] = DEFAULTS.full_threshold,
@@ -131,7 +132,8 @@ def _load(settings: GenerateSettings) -> Engine:
         return Engine.load(
             target,
             draft,
-            config=settings.judging,
+            config=settings.config,
+            profile=settings.loaded_profile(),
             thinking=settings.thinking,
             concurrency=settings.concurrency,
             draft_timeout=settings.draft_timeout,

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from parse_engine.cli.helptext import field_docs
 from parse_engine.config import AUTO, Attention, Backend, ParseConfig, SamplingParams, load_config
 from parse_engine.errors import ConfigError
 from parse_engine.trace import Method
+
+if TYPE_CHECKING:
+    from parse_engine.profile import Profile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,8 @@ class GenerateSettings(ParseConfig, SamplingParams):
     """Most answers in flight. Not given: as many as the models can take."""
     draft_timeout: float | None = None
     """Seconds after which a draft is given up, and the target answers alone."""
+    profile: str | None = None
+    """Profile of the two models (`parse-engine calibrate`): its judges, and its settings where none are given here."""
     method: Method = "parse"
     """`parse`: the drafter writes, the target judges and finishes; `target`, `draft`: one model writes alone."""
     device: str = "auto"
@@ -66,6 +71,8 @@ class GenerateSettings(ParseConfig, SamplingParams):
     """Write FILE, one page that shows what was drafted, judged, kept and rewritten."""
     quiet: bool = False
     """Show no progress and no summary; warnings and errors are still shown."""
+    profile_decides: bool = dataclasses.field(default=False, init=False)
+    """Whether there is a profile, and nothing that it calibrates was given otherwise."""
 
     def __post_init__(self) -> None:
         for name in ("target_option", "draft_option"):
@@ -94,6 +101,23 @@ class GenerateSettings(ParseConfig, SamplingParams):
     @property
     def judging(self) -> ParseConfig:
         return ParseConfig(**_part(self, ParseConfig))
+
+    @property
+    def config(self) -> ParseConfig | None:
+        """What an engine is given beside the profile: None where that decides."""
+        return None if self.profile_decides else self.judging
+
+    def loaded_profile(self) -> Profile | None:
+        """The profile.
+
+        Raises:
+            ConfigError: it is missing or is none.
+        """
+        if self.profile is None:
+            return None
+        from parse_engine.profile import Profile
+
+        return Profile.load(Path(self.profile))
 
     def names(self) -> tuple[str, str | None]:
         """The target and the drafter to load; no drafter when the target writes alone.
@@ -171,16 +195,33 @@ def given(ctx: typer.Context, *, but: set[str]) -> dict[str, Any]:
 
 
 def merge(flags: Mapping[str, Any], config: Path | None) -> GenerateSettings:
-    """Settings from the config file, overridden by the flags that were given.
+    """Settings from the profile, overridden by those of the config file, overridden by the flags that were given.
 
     Raises:
-        ConfigError: a key of the file is unknown, or a value has the wrong type or is out of range.
+        ConfigError: a key of the file is unknown, a value has the wrong type or is out of range, or there is no such
+            profile.
     """
-    if config is None:
-        return GenerateSettings.from_mapping(flags)
-    values = {key.replace("-", "_"): value for key, value in load_config(config).items()}
-    try:
-        GenerateSettings.from_mapping(values)
-    except ConfigError as error:
-        raise ConfigError(f"config file {config}: {error}") from None
-    return GenerateSettings.from_mapping({**values, **flags})
+    values = dict(flags)
+    if config is not None:
+        own = {key.replace("-", "_"): value for key, value in load_config(config).items()}
+        try:
+            GenerateSettings.from_mapping(own)
+        except ConfigError as error:
+            raise ConfigError(f"config file {config}: {error}") from None
+        values = {**own, **flags}
+    settings = GenerateSettings.from_mapping(values)
+    return settings if (profile := settings.loaded_profile()) is None else _with_profile(profile, values)
+
+
+def _with_profile(profile: Profile, values: Mapping[str, Any]) -> GenerateSettings:
+    """What the profile chose, and what was given; of what it calibrates the user is told that nothing is promised."""
+    from parse_engine.profile import Setting
+
+    calibrated = {field.name for field in dataclasses.fields(Setting)}
+    chosen = dataclasses.asdict(profile.choice.setting) if profile.choice else {}
+    settings = GenerateSettings.from_mapping({**chosen, **values})
+    if changed := sorted(calibrated & {*values}):
+        typer.echo(f"warning: the profile promises nothing for another {' or '.join(changed)}", err=True)
+    else:
+        object.__setattr__(settings, "profile_decides", True)
+    return settings

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from parse_engine.backends.base import Model, Usage
 from parse_engine.config import ParseConfig
-from parse_engine.prefix.judges import Confidence, Judge, LikelihoodJudge, PromptJudge
+from parse_engine.errors import ConfigError, UnsupportedModelError
+from parse_engine.prefix.draft import Draft
+from parse_engine.prefix.judges import Confidence, Fit, FittedJudge, Judge, LikelihoodJudge, PromptJudge
 from parse_engine.prefix.segments import boundaries
 from parse_engine.prefix.suffix import judge_prompt, label_ids, suffix_text
 from parse_engine.prefix.verdict import accepted_prefixes
 from parse_engine.text import Codec
 from parse_engine.trace import BoundaryVerdict
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A draft in the target's tokens. `ends` are character offsets as in `Codec.read`."""
-
-    text: str
-    tokens: tuple[int, ...]
-    ends: tuple[int | None, ...]
-    complete: bool
-    """Whether the drafter ended it, rather than a token limit."""
-
-    @classmethod
-    def of(
-        cls, tokens: Sequence[int], codec: Codec, *, complete: bool, max_tokens: int, after: Sequence[int] = ()
-    ) -> Draft:
-        """At most `max_tokens` tokens; a draft that is cut there is not complete. `after` as in `Codec.read`."""
-        text, ends = codec.read(tokens[:max_tokens], after)
-        return cls(text, tuple(tokens[:max_tokens]), tuple(ends), complete and len(tokens) <= max_tokens)
-
-
-NO_DRAFT = Draft("", (), (), complete=False)
 
 
 @dataclass(frozen=True)
@@ -57,15 +37,28 @@ class Verdict:
 class Verifier:
     """Judges drafts with one target. Raises UnsupportedModelError where the target cannot carry the judge."""
 
-    def __init__(self, target: Model, config: ParseConfig):
+    def __init__(self, target: Model, config: ParseConfig, fits: Mapping[str, Fit] | None = None):
+        """`fits`: judges that were fitted to the pair of models, by their names."""
         self._target = target
         self._config = config
-        self._judge = make_judge(target.codec, config)
+        self._judge = make_judge(target.codec, config, fits or {})
+        lacking = sorted(self._judge.signals - target.signals)
+        if lacking:
+            raise UnsupportedModelError(
+                f"judge '{config.judge}' reads {' and '.join(lacking)} of {target.name}, which its back end does not "
+                f"tell. It tells {', '.join(sorted(target.signals)) or 'nothing but verdicts'}. Use another judge or "
+                "back end."
+            )
 
     @property
     def longest_suffix(self) -> int:
         """Most positions that a judged prefix takes beyond its own tokens."""
         return self._judge.longest_suffix
+
+    @property
+    def wants_drafter(self) -> bool:
+        """Whether `verify` wants drafts with the drafter's own log-probabilities."""
+        return self._judge.wants_drafter
 
     async def verify(self, context: Sequence[int], draft: Draft, usage: Usage, *, greedy: bool) -> Verdict:
         """Judge a draft in one pass; `greedy` also keeps what equals the target's own greedy choice (lossless)."""
@@ -73,9 +66,9 @@ class Verifier:
             return Verdict()
         config = self._config
         ends = boundaries(draft.text, draft.ends, config.delta, config.max_prefixes)
-        request = self._judge.request(context, draft.tokens, ends, draft.complete)
+        request = self._judge.request(context, draft, ends)
         scores = await self._target.verify(request, usage)
-        confidences = self._judge.confidences(request, scores)
+        confidences = self._judge.confidences(draft, ends, scores)
         prefixes = accepted_prefixes(
             [c.p for c in confidences],
             threshold=config.threshold,
@@ -92,10 +85,27 @@ class Verifier:
         return Verdict(verdicts, accepted, committed, _mass_warning(confidences, config.min_label_mass))
 
 
-def make_judge(codec: Codec, config: ParseConfig) -> Judge:
-    """The configured judge for a target's tokenizer and chat template."""
+def make_judge(codec: Codec, config: ParseConfig, fits: Mapping[str, Fit] | None = None) -> Judge:
+    """The configured judge for a target's tokenizer and chat template: as fitted, where it was.
+
+    Raises:
+        ConfigError: the judge must be fitted and is not.
+    """
+    fit = (fits or {}).get(config.judge)
+    if fit is not None:
+        return FittedJudge(fit, prompt_judge(codec, config) if fit.asks else None)
+    if config.judge == "prompt":
+        return prompt_judge(codec, config)
     if config.judge == "likelihood":
         return LikelihoodJudge()
+    raise ConfigError(
+        f"judge '{config.judge}' has to be fitted to the two models. Make a profile with parse-engine calibrate and "
+        "give it with --profile FILE, or use judge prompt or likelihood."
+    )
+
+
+def prompt_judge(codec: Codec, config: ParseConfig) -> PromptJudge:
+    """The judge that asks, in the wording and with the suffix that are configured."""
     wording = judge_prompt(config.judge_prompt)
     # Thinking is switched off in the suffix, so that the next token is the verdict and not the start of a thought.
     render = (lambda messages: codec.render(messages, thinking=False)) if codec.has_chat_template else None

@@ -90,9 +90,9 @@ def figures(judged: Sequence[Judged], judge: str) -> JudgeFigures:
         solutions=len(judged),
         prefixes=len(p),
         auc_full=auc(truth[last], p[last]),
-        auc_full_ci=_auc_interval(truth[last], p[last], owner[last]),
+        auc_full_ci=auc_interval(truth[last], p[last], owner[last]),
         auc_prefix=auc(truth, p),
-        auc_prefix_ci=_auc_interval(truth, p, owner),
+        auc_prefix_ci=auc_interval(truth, p, owner),
         brier=float(((p - truth) ** 2).mean()),
         calibration_error=sum(abs(b["p"] - b["right"]) * b["prefixes"] for b in calibration(truth, p)) / len(p),
         calibration=calibration(truth, p),
@@ -195,7 +195,7 @@ def _counts(
     return right, wrong
 
 
-def _auc_interval(truth: NDArray[np.bool_], p: NDArray[np.float64], owner: NDArray[np.int_]) -> Interval:
+def auc_interval(truth: NDArray[np.bool_], p: NDArray[np.float64], owner: NDArray[np.int_]) -> Interval:
     """Solutions are drawn, with all their prefixes."""
     generator = np.random.default_rng(SEED)
     count = int(owner.max()) + 1

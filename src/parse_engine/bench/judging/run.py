@@ -12,11 +12,13 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import track
 
-from parse_engine.backends.base import Model, Usage
+from parse_engine.backends.base import Model, Signal, Usage, VerifyRequest
 from parse_engine.bench.graders.math import INSTRUCTION
 from parse_engine.bench.judging.processbench import Solution
 from parse_engine.config import ParseConfig
 from parse_engine.errors import ConfigError, DataError
+from parse_engine.prefix.draft import Draft, Drafted
+from parse_engine.prefix.judges import Fit, Judge
 from parse_engine.prefix.verifier import make_judge
 from parse_engine.text import Codec
 
@@ -52,13 +54,40 @@ class Judged:
         return cls(**{**values, "ends": tuple(values["ends"]), "label_mass": tuple(values["label_mass"])})
 
 
-async def judge_solutions(
-    target: Model, solutions: Sequence[Solution], judges: Sequence[str], config: ParseConfig, file: Path | None = None
-) -> list[Judged]:
+@dataclass(frozen=True)
+class Panel:
+    """Judges that read the same pass, and the models that they ask."""
+
+    target: Model
+    judges: Mapping[str, Judge]
+    drafter: Model | None = None
+    """Asked for its own log-probabilities of a solution, where a judge reads them."""
+
+    @classmethod
+    def of(
+        cls,
+        names: Sequence[str],
+        config: ParseConfig,
+        target: Model,
+        drafter: Model | None = None,
+        fits: Mapping[str, Fit] | None = None,
+    ) -> Panel:
+        """The named judges.
+
+        Raises:
+            ConfigError: a judge is not fitted, or reads the drafter and there is none.
+        """
+        judges = {name: make_judge(target.codec, replace(config, judge=name), fits) for name in names}  # type: ignore[arg-type]
+        for name, judge in judges.items():
+            if judge.wants_drafter and drafter is None:
+                raise ConfigError(f"judge '{name}' reads the drafter's own probabilities. Add --draft NAME.")
+        return cls(target, judges, drafter)
+
+
+async def judge_solutions(panel: Panel, solutions: Sequence[Solution], file: Path | None = None) -> list[Judged]:
     """Judge every solution in one pass, at the ends of its steps; progress goes to stderr.
 
     Args:
-        judges: `prompt`, `likelihood`, or both, which then read the same pass.
         file: gets a line per solution as soon as it is judged; what is there already is not judged again.
 
     Raises:
@@ -66,34 +95,36 @@ async def judge_solutions(
     """
     done: dict[str, Judged] = {}
     if file is not None and file.exists():
-        done = _read(file, judges)
+        done = _read(file, [*panel.judges])
         file.write_text("".join(_line(each) for each in done.values()), encoding="utf-8")  # without a cut-off line
     for solution in track(solutions, "judging", console=Console(stderr=True)):
         if solution.id in done:
             continue
-        done[solution.id] = await judge_solution(target, solution, judges, config)
+        done[solution.id] = await judge_solution(panel, solution)
         if file is not None:
             with file.open("a", encoding="utf-8") as lines:
                 lines.write(_line(done[solution.id]))
     return [done[solution.id] for solution in solutions]
 
 
-async def judge_solution(target: Model, solution: Solution, judges: Sequence[str], config: ParseConfig) -> Judged:
+async def judge_solution(panel: Panel, solution: Solution) -> Judged:
     """One solution, one pass; the caches are emptied first."""
-    codec = target.codec
-    prompt = codec.encode(_prompt(codec, f"{solution.problem}\n{INSTRUCTION}"))
+    target, codec, judges = panel.target, panel.target.codec, panel.judges
+    question = f"{solution.problem}\n{INSTRUCTION}"
+    prompt = codec.encode(_prompt(codec, question))
     tokens, ends = step_ends(codec, solution.steps)
-    makers = {name: make_judge(codec, replace(config, judge=name)) for name in judges}  # type: ignore[arg-type]
-    requests = {name: judge.request(prompt, tokens, ends, True) for name, judge in makers.items()}
-    request = requests.get("prompt") or next(iter(requests.values()))
-    request = replace(request, logprobs=any(each.logprobs for each in requests.values()))
+    drafted = await _drafted(panel, question, codec.decode(tokens))
+    draft = Draft.of(tokens, codec, complete=True, max_tokens=len(tokens), drafted=drafted)
+    requests = {name: judge.request(prompt, draft, ends) for name, judge in judges.items()}
+    request = max(requests.values(), key=lambda each: len(each.suffixes))
+    request = replace(request, signals=frozenset[Signal]().union(*(each.signals for each in requests.values())))
     usage = Usage()
     await target.forget()
     began = time.perf_counter()
     scores = await target.verify(request, usage)
     seconds = time.perf_counter() - began
-    confidences = {name: judge.confidences(request, scores) for name, judge in makers.items()}
-    masses = [confidence.label_mass for confidence in confidences.get("prompt", [])]
+    confidences = {name: judge.confidences(draft, ends, scores) for name, judge in judges.items()}
+    masses = next((own for each in confidences.values() if None not in (own := [c.label_mass for c in each])), [])
     return Judged(
         id=solution.id,
         steps=len(solution.steps),
@@ -106,6 +137,20 @@ async def judge_solution(target: Model, solution: Solution, judges: Sequence[str
         confidences={name: [confidence.p for confidence in each] for name, each in confidences.items()},
         label_mass=tuple(masses),
     )
+
+
+async def _drafted(panel: Panel, question: str, text: str) -> Drafted | None:
+    """The drafter's log-probabilities of a solution that it has not written."""
+    drafter = panel.drafter
+    if drafter is None or not any(judge.wants_drafter for judge in panel.judges.values()):
+        return None
+    tokens = drafter.codec.encode(text, literal=True)
+    prompt = tuple(drafter.codec.encode(_prompt(drafter.codec, question)))
+    await drafter.forget()
+    request = VerifyRequest(prompt, tuple(tokens), (len(tokens),), signals=frozenset({"logprobs"}))
+    scores = await drafter.verify(request, Usage())
+    assert scores.logprobs is not None
+    return Drafted(scores.logprobs, drafter.codec.read(tokens)[1])
 
 
 def step_ends(codec: Codec, steps: Sequence[str]) -> tuple[list[int], list[int]]:

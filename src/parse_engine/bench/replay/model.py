@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from parse_engine.backends.base import Model, Scores, Usage, VerifyRequest
+from parse_engine.backends.base import Model, Scores, Signal, Usage, VerifyRequest
 from parse_engine.bench.replay.profile import Judged
 from parse_engine.config import ParseConfig, SamplingParams
-from parse_engine.prefix.verifier import Draft, Verdict, Verifier
+from parse_engine.prefix.draft import Draft
+from parse_engine.prefix.verifier import Verdict, Verifier
 from parse_engine.text import Codec
 from parse_engine.trace import BoundaryVerdict
 
@@ -31,9 +32,11 @@ class Replayed:
     """A model whose answers have recorded lengths: `decode` takes its calls in their order, `verify` is the model's."""
 
     eos = frozenset({END})
+    signals: frozenset[Signal] = frozenset()
 
     def __init__(self, model: Model, codec: Codec, calls: Iterable[Call] = ()):
         self.name = model.name
+        self.fingerprint = model.fingerprint
         self.codec = codec
         self.context_length = model.context_length
         self.concurrency = model.concurrency
@@ -72,9 +75,9 @@ class RecordedVerifier(Verifier):
     async def verify(self, context: Sequence[int], draft: Draft, usage: Usage, *, greedy: bool) -> Verdict:
         recorded = self._recorded
         ends, accepted, committed = recorded.ends, recorded.accepted, recorded.committed
-        request = self._judge.request(context, draft.tokens, ends, draft.complete)
+        request = self._judge.request(context, draft, ends)
         scores = await self._target.verify(request, usage)
-        confidences = self._judge.confidences(request, scores)
+        confidences = self._judge.confidences(draft, ends, scores)
         if greedy and self._config.keep_agreeing:
             # Of random models nothing agrees: a reading for each token that did, and one for the first that did not.
             for kept in range(accepted, min(committed + 1, len(draft.tokens))):

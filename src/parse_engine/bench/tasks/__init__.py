@@ -13,6 +13,7 @@ __all__ = ["DATA_VARIABLE", "TASKS", "Grade", "Question", "Task", "load_task"]
 # Name of the task -> module of this folder; each has `make_task`, and imports its grader only when it is called.
 TASKS = {
     "tiny": "tiny",
+    "tiny-calibration": "tiny_calibration",
     "gsm8k": "gsm8k",
     "gsm8k-train": "gsm8k_train",
     "math500": "math500",

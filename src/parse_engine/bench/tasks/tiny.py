@@ -155,22 +155,24 @@ def grade(problem: Problem, text: str) -> bool:
 
 
 class TinyTask:
-    """The first `SIZE` different problems of the test split; the prompt is the question alone."""
+    """`SIZE` different problems of the test split, from the `first` on; the prompt is the question alone."""
 
-    name = "tiny"
     version = "1"
     SIZE = 1000
 
+    def __init__(self, name: str = "tiny", first: int = 0) -> None:
+        self.name = name
+        self._first = first
+
     def questions(self, limit: int | None = None) -> list[Question]:
-        size = self.SIZE if limit is None else min(limit, self.SIZE)
+        last = self._first + (self.SIZE if limit is None else min(limit, self.SIZE))
         different: dict[str, Problem] = {}
         for problem in problems("test"):
             different.setdefault(problem.question, problem)
-            if len(different) >= size:
+            if len(different) >= last:
                 break
-        return [
-            Question(f"tiny/{number}", (text,), problem) for number, (text, problem) in enumerate(different.items())
-        ]
+        chosen = list(different.items())[self._first :]
+        return [Question(f"{self.name}/{number}", (text,), problem) for number, (text, problem) in enumerate(chosen)]
 
     def grade(self, question: Question, text: str) -> Grade:
         count = extract(text)

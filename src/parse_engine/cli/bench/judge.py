@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from parse_engine.cli.settings import DEFAULTS, GenerateSettings, listed, setting
-from parse_engine.config import Backend, ParseConfig, choices
+from parse_engine.config import AUTO, Backend, ParseConfig, choices
 from parse_engine.config import Judge as JudgeName
 from parse_engine.errors import ConfigError, did_you_mean
 
@@ -25,11 +25,17 @@ def judge(
     data: Annotated[
         str, typer.Option(metavar="NAME", help="Solutions: processbench-gsm8k or processbench-math.")
     ] = "processbench-gsm8k",
-    judges: Annotated[str, typer.Option(metavar="A,B", help="Judges: prompt, likelihood.")] = "prompt,likelihood",
+    judges: Annotated[
+        str, typer.Option(metavar="A,B", help="Judges: prompt, likelihood; with a profile also head, fused.")
+    ] = "prompt,likelihood",
     limit: Annotated[
         int | None, typer.Option(metavar="N", min=2, help="Solutions. All of them when not given.")
     ] = None,
     target: Annotated[str, setting("target", metavar="NAME")] = DEFAULTS.target,
+    draft: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The drafter, for judges that read its probabilities.")
+    ] = None,
+    profile: Annotated[str | None, setting("profile", metavar="FILE")] = None,
     backend: Annotated[Backend, setting("backend")] = DEFAULTS.backend,
     target_url: Annotated[str | None, setting("target_url", metavar="URL")] = None,
     target_option: Annotated[list[str] | None, setting("target_option", metavar="KEY=VALUE")] = None,
@@ -57,7 +63,9 @@ def judge(
         raise ConfigError("no judge given; name at least one.")
     settings = GenerateSettings(
         target=target,
-        method="target",
+        draft=draft or AUTO,
+        method="target" if draft is None else "parse",
+        profile=profile,
         backend=backend,
         target_url=target_url,
         target_option=tuple(target_option or ()),
@@ -78,22 +86,32 @@ async def _judge(
     from parse_engine.bench.judging.figures import figures
     from parse_engine.bench.judging.plot import draw
     from parse_engine.bench.judging.processbench import load_solutions
-    from parse_engine.bench.judging.run import judge_solutions
+    from parse_engine.bench.judging.run import Panel, judge_solutions
     from parse_engine.bench.provenance import describe, open_folder, write_json
 
     solutions = load_solutions(data, limit)
     if len({solution.right for solution in solutions}) < 2:
         raise ConfigError(f"the first {len(solutions)} solutions are all right or all wrong. Take more.")
-    same: dict[str, Any] = {"data": data, "target": settings.target, "settings": settings.loading}
+    same: dict[str, Any] = {
+        "data": data,
+        "target": settings.target,
+        "profile": settings.profile,
+        "settings": settings.loading,
+    }
     origin = {**describe(), **same}
     if output is not None:
         open_folder(output / "judge.json", origin, list(same))
-    target, _ = load_pair(settings.names()[0], None, **settings.loading)
+    profile = settings.loaded_profile()
+    target, drafter = load_pair(*settings.names(), **settings.loading)
     try:
+        if profile is not None:
+            profile.check(target, drafter)
+        panel = Panel.of(judges, ParseConfig(), target, drafter, profile.fits if profile else None)
         file = None if output is None else output / "judged.jsonl"
-        judged = await judge_solutions(target, solutions, judges, ParseConfig(), file)
+        judged = await judge_solutions(panel, solutions, file)
     finally:
-        await target.close()
+        for model in {id(each): each for each in (target, drafter) if each is not None}.values():
+            await model.close()
     result = {judge: figures(judged, judge) for judge in judges}
     if output is not None:
         seconds = sum(each.seconds for each in judged) / len(judged)

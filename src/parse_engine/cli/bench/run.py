@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parse_engine.cli.settings import DEFAULTS, GenerateSettings, listed, setting
+from parse_engine.cli.settings import DEFAULTS, GenerateSettings, given, listed, merge, setting
 from parse_engine.config import Backend, BoundaryRule, Judge
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ METHODS_HELP = (
 
 
 def run(
+    ctx: typer.Context,
     tasks: Annotated[str, typer.Option(metavar="A,B", help=TASKS_HELP)] = "tiny",
     methods: Annotated[str, typer.Option(metavar="A,B", help=METHODS_HELP)] = "target,draft,parse",
     limit: Annotated[
@@ -45,6 +46,7 @@ def run(
     draft_option: Annotated[list[str] | None, setting("draft_option", metavar="KEY=VALUE")] = None,
     concurrency: Annotated[int, typer.Option(metavar="N", min=1, help="Answers in flight.")] = 1,
     max_tokens: Annotated[int, setting("max_tokens", metavar="N")] = DEFAULTS.max_tokens,
+    profile: Annotated[str | None, setting("profile", metavar="FILE")] = None,
     judge: Annotated[Judge, setting("judge")] = DEFAULTS.judge,
     threshold: Annotated[float, setting("threshold", metavar="P")] = DEFAULTS.threshold,
     full_threshold: Annotated[float, setting("full_threshold", metavar="P")] = DEFAULTS.full_threshold,
@@ -74,31 +76,9 @@ def run(
 
     chosen = [parse_method(name) for name in listed(methods)]
     loaded = [load_task(name) for name in listed(tasks)]
-    settings = GenerateSettings(
-        target=target,
-        draft=draft,
-        backend=backend,
-        target_url=target_url,
-        draft_url=draft_url,
-        timeout=timeout,
-        label_ids=label_ids,
-        target_option=tuple(target_option or ()),
-        draft_option=tuple(draft_option or ()),
-        concurrency=concurrency,
-        method="parse" if any(method.needs_drafter for method in chosen) else "target",
-        max_tokens=max_tokens,
-        judge=judge,
-        threshold=threshold,
-        full_threshold=full_threshold,
-        delta=delta,
-        max_prefixes=max_prefixes,
-        boundary_rule=boundary_rule,
-        device=device,
-        dtype=dtype,
-        temperature=temperature,
-        top_p=top_p,
-        seed=seed,
-    )
+    flags = given(ctx, but={"tasks", "methods", "limit", "output", "json"})
+    method = "parse" if any(each.needs_drafter for each in chosen) else "target"
+    settings = merge({**flags, "method": method}, None)
     target_name, draft_name = settings.names()
     from parse_engine.bench.lineup import check_methods
     from parse_engine.bench.run import open_run
@@ -108,6 +88,7 @@ def run(
         "target": target_name,
         "draft": draft_name,
         "config": dataclasses.asdict(settings.judging),
+        "profile": settings.profile,
         "concurrency": concurrency,
         **settings.loading,
     }
@@ -130,7 +111,14 @@ async def _run(run: Run, settings: GenerateSettings, methods: Sequence[Method]) 
     from parse_engine.bench.lineup import load_lineup
     from parse_engine.bench.run import answer
 
-    lineup = load_lineup(methods, *settings.names(), settings.judging, run.concurrency, **settings.loading)
+    lineup = load_lineup(
+        methods,
+        *settings.names(),
+        settings.judging,
+        run.concurrency,
+        profile=settings.loaded_profile(),
+        **settings.loading,
+    )
     try:
         return await answer(run, lineup)
     except asyncio.CancelledError:

@@ -1,0 +1,263 @@
+"""The work of calibration on the models: answers, drafts, one pass each, and what the target makes of every prefix.
+
+Questions go in batches through four stages, so that the seconds per token of each stage are those of `concurrency`
+answers in flight. A batch that is done is kept; a run that was stopped goes on with the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as TimeLeftColumn
+
+from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest
+from parse_engine.bench.tasks.base import Question, Task
+from parse_engine.calibration.agreement import same_answer
+from parse_engine.calibration.cases import Case, Cases, Outcome
+from parse_engine.config import SamplingParams
+from parse_engine.engine import AsyncEngine, Flight
+from parse_engine.prefix.draft import Draft
+from parse_engine.prefix.segments import boundaries
+from parse_engine.prefix.verifier import prompt_judge
+from parse_engine.text import Writer
+
+COSTS_FILE = "costs.jsonl"
+BATCHES = 2  # questions in a batch, by the answers in flight
+DRAWN_AT = 0.7  # temperature of the answers beyond the greedy one
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be collected."""
+
+    params: SamplingParams
+    deltas: tuple[int, ...]
+    answers: int = 1
+    """Of every prefix, and of the target from scratch: the greedy one, and others that are drawn."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question on its way through the stages."""
+
+    task: Task
+    question: Question
+    prompt: str
+    context: list[int]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A draft and what one pass told of it."""
+
+    draft: Draft
+    ends: tuple[int, ...]
+    cuts: Mapping[int, tuple[int, ...]]
+    scores: Scores | None
+
+
+async def collect(
+    engine: AsyncEngine, questions: Sequence[tuple[Task, Question]], plan: Plan, folder: Path, *, verdicts: bool
+) -> list[Case]:
+    """The cases of all questions, in their order; what `folder` holds already is not made again.
+
+    Args:
+        verdicts: whether the target is asked for verdicts; all that is free is collected anyway.
+    """
+    kept = Cases(folder)
+    left = [(task, question) for task, question in questions if (task.name, question.id) not in kept.done]
+    size = BATCHES * engine.concurrency
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeLeftColumn())
+    with Progress(*columns, *times, console=Console(stderr=True), speed_estimate_period=3600) as progress:
+        bar = progress.add_task("questions", total=len(questions), completed=len(questions) - len(left))
+        for start in range(0, len(left), size):
+            batch = _Batch(
+                engine, plan, verdicts, folder / COSTS_FILE, lambda what: progress.update(bar, description=what)
+            )
+            for case in await batch.work(left[start : start + size]):
+                kept.add(case)
+                progress.advance(bar)
+    return [kept.done[task.name, question.id] for task, question in questions]
+
+
+class _Batch:
+    """The four stages for some questions."""
+
+    def __init__(self, engine: AsyncEngine, plan: Plan, verdicts: bool, costs: Path, tell: Callable[[str], None]):
+        assert engine.drafter is not None
+        self._engine, self._plan, self._costs, self._tell = engine, plan, costs, tell
+        self._target, self._drafter = engine.target, engine.drafter
+        self._asking = prompt_judge(self._target.codec, engine.config) if verdicts else None
+        self._signals: frozenset[Signal] = self._target.signals - {"sampled"}
+
+    async def work(self, questions: Sequence[tuple[Task, Question]]) -> list[Case]:
+        for model in (self._target, self._drafter):
+            await model.forget()
+        asked = []
+        for task, question in questions:
+            prompt = question.turns[0]
+            context = self._engine.tokens(self._target, prompt, self._flight(), judged=True)
+            asked.append(_Asked(task, question, prompt, context))
+        answers = await self._timed("target", asked, self._answers, lambda written: sum(n for _, n in written))
+        drafts = await self._timed("draft", asked, self._draft, lambda draft: len(draft.tokens))
+        pairs = list(zip(asked, drafts, strict=True))
+        passes = await self._timed("verify", pairs, self._verify, lambda read: len(read.draft.tokens))
+        jobs = [(one, read, at) for one, read in zip(asked, passes, strict=True) for at in self._starts(read)]
+        written = await self._timed("continue", jobs, self._continue, lambda texts: sum(n for _, n in texts))
+        made: dict[tuple[str, int], list[tuple[str, int]]] = {
+            (one.question.id, at): texts for (one, _, at), texts in zip(jobs, written, strict=True)
+        }
+        self._tell("grading")
+        return [
+            await asyncio.to_thread(self._case, one, answer, read, made)
+            for one, answer, read in zip(asked, answers, passes, strict=True)
+        ]
+
+    def _flight(self) -> Flight:
+        return Flight(self._plan.params, False, lambda event: None)
+
+    async def _timed(
+        self, stage: str, items: Sequence[T], work: Callable[[T], Awaitable[R]], count: Callable[[R], int]
+    ) -> list[R]:
+        """All of a stage, `concurrency` at a time, and a line that tells how long it took."""
+        self._tell(stage)
+        room = asyncio.Semaphore(self._engine.concurrency)
+
+        async def one(item: T) -> R:
+            async with room:
+                return await work(item)
+
+        began = time.perf_counter()
+        done = await asyncio.gather(*map(one, items))
+        line = {"stage": stage, "seconds": time.perf_counter() - began, "tokens": sum(map(count, done))}
+        with self._costs.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({**line, "calls": len(done), "concurrency": self._engine.concurrency}) + "\n")
+        return done
+
+    async def _answers(self, asked: _Asked) -> list[tuple[str, int]]:
+        """The target's own answers: texts, and the tokens of each."""
+        return await self._write_all(asked.context, ())
+
+    async def _draft(self, asked: _Asked) -> Draft:
+        flight = self._flight()
+        if "sampled" in self._drafter.signals:
+            flight.drafter.logprobs = []
+        return await self._engine.draft(asked.prompt, asked.context, flight)
+
+    async def _verify(self, pair: tuple[_Asked, Draft]) -> _Pass:
+        asked, draft = pair
+        if not draft.tokens:
+            return _Pass(draft, (), dict.fromkeys(self._plan.deltas, ()), None)
+        most = self._engine.config.max_prefixes
+        cuts = {delta: boundaries(draft.text, draft.ends, delta, most) for delta in self._plan.deltas}
+        ends = sorted({end for each in cuts.values() for end in each})
+        request = VerifyRequest(tuple(asked.context), draft.tokens, tuple(ends), signals=self._signals)
+        if self._asking is not None:
+            request = replace(self._asking.request(asked.context, draft, ends), signals=self._signals)
+        scores = await self._target.verify(request, Usage())
+        places = {delta: tuple(ends.index(end) for end in each) for delta, each in cuts.items()}
+        return _Pass(draft, tuple(ends), places, scores)
+
+    def _starts(self, read: _Pass) -> list[int]:
+        """The boundaries from which the target has to go on: not those from which it writes the draft itself up to a
+        later one, and not that of a full answer."""
+        ends = [*read.ends[:-1], *([] if read.draft.complete else read.ends[-1:])]
+        return [end for end in ends if self._reached(read, end) == end]
+
+    def _reached(self, read: _Pass, end: int) -> int:
+        """The last boundary that the target's greedy answer from `end` runs through; a full answer's is never one."""
+        if self._plan.answers > 1 or read.scores is None:
+            return end
+        upto = end + read.scores.agreeing(end)
+        within = [
+            each for each in read.ends if end <= each <= upto and (each < read.ends[-1] or not read.draft.complete)
+        ]
+        return within[-1] if within else end
+
+    async def _continue(self, job: tuple[_Asked, _Pass, int]) -> list[tuple[str, int]]:
+        asked, read, end = job
+        return await self._write_all(asked.context, read.draft.tokens[:end])
+
+    async def _write_all(self, context: Sequence[int], kept: Sequence[int]) -> list[tuple[str, int]]:
+        """The greedy answer that begins with `kept`, and the drawn ones: texts, and the tokens behind `kept`."""
+        drawn = [
+            replace(self._plan.params, temperature=DRAWN_AT, top_p=0.95, seed=number)
+            for number in range(1, self._plan.answers)
+        ]
+        return [await self._write(context, kept, params) for params in (self._plan.params, *drawn)]
+
+    async def _write(self, context: Sequence[int], kept: Sequence[int], params: SamplingParams) -> tuple[str, int]:
+        target, writer = self._target, Writer(self._target.codec, params.stop)
+        for token in kept:
+            writer.push(token)
+        left = params.max_tokens - len(kept)
+        if left > 0:
+            async with aclosing(target.decode([*context, *kept], params, left, Usage())) as tokens:
+                async for token in tokens:
+                    if token in target.eos:
+                        break
+                    writer.push(token)
+                    if writer.stopped:
+                        break
+        return writer.text, len(writer.tokens) - len(kept)
+
+    def _case(
+        self, asked: _Asked, answers: list[tuple[str, int]], read: _Pass, made: Mapping[tuple[str, int], Any]
+    ) -> Case:
+        graded: dict[str, bool] = {}
+        own = answers[0][0]
+
+        def right(text: str) -> bool:
+            if text not in graded:
+                grade = asked.task.grade(asked.question, text).right
+                graded[text] = same_answer(text, own) if grade is None else grade
+            return graded[text]
+
+        def outcome(texts: Sequence[tuple[str, int]]) -> Outcome:
+            (text, tokens), share = texts[0], sum(right(text) for text, _ in texts) / len(texts)
+            return Outcome(right(text), tokens, share, same_answer(text, own))
+
+        draft, scores = read.draft, read.scores or Scores()
+        outcomes = []
+        for end in read.ends:
+            if draft.complete and end == read.ends[-1]:
+                outcomes.append(outcome([(draft.text, 0)]))
+                continue
+            from_there = self._reached(read, end)
+            again = outcome(made[asked.question.id, from_there])
+            outcomes.append(replace(again, tokens=again.tokens + from_there - end))
+        return Case(
+            task=asked.task.name,
+            question=asked.question.id,
+            prompt_tokens=len(asked.context),
+            target=outcome(answers),
+            draft=outcome([(draft.text, len(draft.tokens))]),
+            complete=draft.complete,
+            ends=read.ends,
+            cuts=read.cuts,
+            outcomes=tuple(outcomes),
+            suffix_tokens=self._asking.longest_suffix if self._asking else 0,
+            labels=scores.labels,
+            logprobs=scores.logprobs,
+            agrees=scores.agrees,
+            entropy=scores.entropy,
+            drafted=draft.logprobs,
+            hidden=scores.hidden,
+        )
+
+
+def read_costs(folder: Path) -> list[dict[str, Any]]:
+    """The lines of all batches of a directory."""
+    return [json.loads(line) for line in (folder / COSTS_FILE).read_text(encoding="utf-8").splitlines()]

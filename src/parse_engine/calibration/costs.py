@@ -1,0 +1,105 @@
+"""What each phase costs on this device and engine, and what a setting would take by that.
+
+    target alone     answer tokens * target
+    PARSE            draft tokens * draft  +  pass + rows * row + reading  +  tokens behind the boundary * target
+
+Only for choosing: whatever is reported as a speed is measured by the bench.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from parse_engine.backends.base import Model, Usage, VerifyRequest
+from parse_engine.calibration.cases import Case
+from parse_engine.prefix.draft import Draft
+from parse_engine.prefix.features import signals_for
+from parse_engine.prefix.judges import Fit, PromptJudge
+
+PROBES = 12
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds, with `concurrency` answers in flight: an answer's share of the wall clock."""
+
+    target: float
+    """Per token that the target writes."""
+    draft: float
+    """Per token that the drafter writes."""
+    verify: float
+    """Per pass, however long."""
+    row: float
+    """Per row of a pass: prompt, draft and suffixes."""
+    read: float
+    """Per draft token whose log-probability is read, which takes the LM head."""
+
+    def alone(self, case: Case) -> float:
+        """Of the target's own answer."""
+        return case.prompt_tokens * self.row + case.target.tokens * self.target
+
+    def parse(self, case: Case, prefixes: int, accepted: int | None, *, asks: bool, reads: bool) -> float:
+        """Of PARSE with so many judged prefixes; `accepted`: which of the case's ends is committed, None for none."""
+        drafting = case.prompt_tokens * self.row * self.draft / self.target + case.draft.tokens * self.draft
+        rows = case.prompt_tokens + case.draft.tokens + (prefixes * case.suffix_tokens if asks else 0)
+        judging = self.verify + rows * self.row + (case.draft.tokens * self.read if reads else 0.0)
+        left = case.target.tokens if accepted is None else case.outcomes[accepted].tokens
+        return drafting + judging * bool(prefixes) + left * self.target
+
+
+def reads_tokens(fit: Fit) -> bool:
+    """Whether a judge needs the LM head over the draft."""
+    return bool(signals_for(fit.names) & {"logprobs", "entropy"})
+
+
+def costs_of(stages: Iterable[Mapping[str, Any]], passes: Sequence[tuple[int, int, float]]) -> Costs:
+    """From the stages of the collection, and timed passes: rows, draft tokens read, seconds."""
+    seconds, tokens = dict[str, float](), dict[str, int]()
+    for line in stages:
+        seconds[line["stage"]] = seconds.get(line["stage"], 0.0) + line["seconds"]
+        tokens[line["stage"]] = tokens.get(line["stage"], 0) + line["tokens"]
+    rows, read, spent = (np.array(column, dtype=np.float64) for column in zip(*passes, strict=True))
+    found, _ = nnls(np.stack([np.ones_like(rows), rows, read], axis=1), spent)
+    verify, row, each = (float(value) for value in found)
+    # An answer's seconds hold those of its prompt, which a pass tells.
+    target, draft = (seconds[stage] / max(tokens[stage], 1) for stage in ("target", "draft"))
+    return Costs(target, draft, verify, row, each)
+
+
+async def time_passes(
+    model: Model, asking: PromptJudge | None, prompt: int, draft: int, prefixes: int, concurrency: int
+) -> list[tuple[int, int, float]]:
+    """Rows, draft tokens read, and an answer's seconds of passes over random tokens, `concurrency` of them at a time.
+
+    Bare, with suffixes and with log-probabilities, for drafts of this length and of twice and half of it; the prefix
+    cache is empty before each.
+    """
+    timed = []
+    generator = np.random.default_rng(0)
+    free = model.signals - {"sampled"}
+    for length in (draft // 2, draft, 2 * draft):
+        ends = sorted({max(1, length * (at + 1) // prefixes) for at in range(prefixes)})
+        for suffixes, reading in ((False, False), (True, False), (False, True), (True, True)):
+            if (suffixes and asking is None) or (reading and "logprobs" not in free) or not (suffixes or reading):
+                continue
+            requests = []
+            for _ in range(concurrency):
+                tokens = generator.integers(model.codec.size, size=prompt + length).tolist()
+                own = Draft("", tuple(tokens[prompt:]), (), complete=True)
+                bare = VerifyRequest(tuple(tokens[:prompt]), own.tokens, tuple(ends))
+                request = asking.request(bare.prompt, own, ends) if suffixes and asking else bare
+                requests.append(replace(request, signals=free if reading else frozenset()))
+            await model.forget()
+            began = time.perf_counter()
+            await asyncio.gather(*(model.verify(request, Usage()) for request in requests))
+            seconds = (time.perf_counter() - began) / concurrency
+            rows = prompt + length + sum(map(len, requests[0].suffixes))
+            timed.append((rows, length if reading else 0, seconds))
+    return timed

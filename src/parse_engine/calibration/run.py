@@ -1,0 +1,196 @@
+"""From questions to a profile: collect, fit, put in order, test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import beta
+
+from parse_engine.backends.base import Signal
+from parse_engine.bench.judging.figures import auc, auc_interval
+from parse_engine.bench.provenance import describe_task
+from parse_engine.bench.tasks.base import Question, Task
+from parse_engine.calibration.cases import Case
+from parse_engine.calibration.collect import Plan, collect, read_costs
+from parse_engine.calibration.costs import Costs, costs_of, time_passes
+from parse_engine.calibration.fitting import fit, rows
+from parse_engine.calibration.search import Scored, crossed_scores, grid, in_order, score, simulate, test
+from parse_engine.config import Judge
+from parse_engine.engine import AsyncEngine
+from parse_engine.errors import ConfigError
+from parse_engine.prefix.judges import Fit
+from parse_engine.prefix.verifier import prompt_judge
+from parse_engine.profile import Profile, Ranking, Tried, choose
+
+SEED = 20_260_504
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """What is asked for."""
+
+    judges: tuple[Judge, ...] = ("fused",)
+    max_loss: float = 0.01
+    """Most questions, as a share, that the target has right and PARSE wrong."""
+    confidence: float = 0.95
+    """Probability, over the draw of the questions, that what is promised holds."""
+    fit_share: float = 0.25
+    """Share of the questions that judges are fitted to and settings put in order by."""
+
+
+def part(cases: Sequence[Case], share: float) -> tuple[list[Case], list[Case]]:
+    """The cases for fitting and those for testing, a random half of every task's that never changes."""
+    fitting: list[Case] = []
+    testing: list[Case] = []
+    for task in dict.fromkeys(case.task for case in cases):
+        own = [case for case in cases if case.task == task]
+        order = np.random.default_rng(SEED).permutation(len(own))
+        first = round(share * len(own))
+        fitting += [own[at] for at in order[:first]]
+        testing += [own[at] for at in order[first:]]
+    return fitting, testing
+
+
+async def calibrate(
+    engine: AsyncEngine,
+    questions: Sequence[tuple[Task, Question]],
+    plan: Plan,
+    promise: Promise,
+    folder: Path,
+    about: Mapping[str, Any],
+) -> Profile:
+    """The profile of an engine's two models.
+
+    Args:
+        folder: gets the cases; those that are there are not made again.
+        about: the profile's `backend`, `dtype` and `provenance`.
+
+    Raises:
+        ConfigError: no judge could be fitted.
+    """
+    assert engine.drafter is not None
+    asks = any(judge in ("prompt", "fused") for judge in promise.judges)
+    cases = await collect(engine, questions, plan, folder, verdicts=asks)
+    costs = await measure_costs(engine, cases, plan, folder, asks=asks)
+    signals = engine.target.signals - {"sampled"} | (engine.drafter.signals & {"sampled"})
+    fitting, testing = part(cases, promise.fit_share)
+    found = search(fitting, testing, promise, plan.deltas, engine.config.max_prefixes, signals, costs)
+    asked = {task: [question for owner, question in questions if owner is task] for task, _ in questions}
+    return Profile(
+        target=engine.target.name,
+        draft=engine.drafter.name,
+        target_fingerprint=engine.target.fingerprint,
+        draft_fingerprint=engine.drafter.fingerprint,
+        tasks={task.name: describe_task(task, own) for task, own in asked.items()},
+        sampling=asdict(plan.params),
+        max_loss=promise.max_loss,
+        confidence=promise.confidence,
+        fitted_on=len(fitting),
+        tested_on=len(testing),
+        target_right=float(np.mean([case.target.right for case in testing])),
+        draft_right=float(np.mean([case.draft.right for case in testing])),
+        concurrency=engine.concurrency,
+        costs=asdict(costs),
+        rankings=found.rankings,
+        tried=found.tried,
+        disagreement=found.disagreement,
+        fits=found.fits,
+        **about,
+    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the search came to."""
+
+    fits: Mapping[str, Fit]
+    tried: Sequence[Tried]
+    rankings: Mapping[str, Ranking]
+    disagreement: float
+
+
+def search(
+    fitting: Sequence[Case],
+    testing: Sequence[Case],
+    promise: Promise,
+    deltas: Sequence[int],
+    max_prefixes: int,
+    signals: frozenset[Signal],
+    costs: Costs,
+) -> Found:
+    """Fit every judge to the one part, and test its settings on the other; pure.
+
+    Raises:
+        ConfigError: no judge could be fitted.
+    """
+    level = (1 - promise.confidence) / len(promise.judges)
+    full, prefixes = rows(fitting, deltas)
+    fits: dict[str, Fit] = {}
+    tried: list[Tried] = []
+    rankings: dict[str, Ranking] = {}
+    for judge in promise.judges:
+        fitted, crossed = fit(judge, signals, full, prefixes), crossed_scores(judge, fitting, deltas, signals)
+        if fitted is None or not crossed:
+            continue
+        settings = list(grid(judge, crossed, deltas, max_prefixes))
+        order = in_order(settings, fitting, crossed, fitted, costs)
+        scored = [score(case, fitted, deltas) if case.judged else {} for case in testing]
+        fits[judge] = fitted
+        tried += test(order, testing, scored, fitted, costs, max_loss=promise.max_loss, level=level)
+        rankings[judge] = _ranking(testing, scored, max(deltas))
+    if not fits:
+        raise ConfigError(
+            f"none of the judges {', '.join(promise.judges)} can be fitted to {len(fitting)} questions: they read "
+            "nothing that this back end tells, or nearly all drafts are right or nearly all wrong. Take more questions."
+        )
+    choice = choose(tried)
+    different = 0
+    if choice is not None:
+        fitted = fits[choice.setting.judge]
+        scored = [score(case, fitted, deltas) if case.judged else {} for case in testing]
+        different = simulate(choice.setting, testing, scored, fitted, costs).different
+    return Found(fits, tried, rankings, upper_bound(different, len(testing), promise.confidence))
+
+
+def upper_bound(hits: int, questions: int, confidence: float) -> float:
+    """Clopper and Pearson's exact one-sided bound of a share."""
+    return 1.0 if hits >= questions else float(beta.ppf(confidence, hits + 1, questions - hits))
+
+
+async def measure_costs(engine: AsyncEngine, cases: Sequence[Case], plan: Plan, folder: Path, *, asks: bool) -> Costs:
+    """The cost model of this device and engine, from the collection and from passes over random tokens."""
+    judged = [case for case in cases if case.judged]
+    if not judged:
+        raise ConfigError("the drafter wrote nothing for any question. Use another drafter.")
+    prompt = round(float(np.median([case.prompt_tokens for case in judged])))
+    draft = round(float(np.median([case.draft.tokens for case in judged])))
+    prefixes = max(len(case.places(min(plan.deltas))) for case in judged)
+    asking = prompt_judge(engine.target.codec, engine.config) if asks else None
+    passes = await time_passes(engine.target, asking, prompt, draft, prefixes, engine.concurrency)
+    return costs_of(read_costs(folder), passes)
+
+
+def _ranking(cases: Sequence[Case], scored: Sequence[Scored], delta: int) -> Ranking:
+    """Of full drafts by whether they are right, of prefixes by whether they are safe."""
+    full = [(case.draft.right, own[delta][-1], at) for at, (case, own) in enumerate(_complete(cases, scored))]
+    prefixes = [
+        (case.safe(place), p, at)
+        for at, (case, own) in enumerate(_complete(cases, scored))
+        for place, p in zip(case.places(delta)[:-1], own[delta], strict=False)
+    ]
+    return Ranking(*_auc(full), *_auc(prefixes))
+
+
+def _complete(cases: Sequence[Case], scored: Sequence[Scored]) -> list[tuple[Case, Scored]]:
+    return [(case, own) for case, own in zip(cases, scored, strict=True) if case.judged and case.complete]
+
+
+def _auc(listed: Sequence[tuple[bool, float, int]]) -> tuple[float | None, tuple[float, float] | None]:
+    truth, p, owner = (np.array(column) for column in zip(*listed, strict=True)) if listed else (np.array([]),) * 3
+    if len(set(truth.tolist())) < 2:
+        return None, None
+    return auc(truth, p), auc_interval(truth, p, owner)

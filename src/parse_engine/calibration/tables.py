@@ -1,0 +1,99 @@
+"""A profile in words and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.table import Table
+
+from parse_engine.profile import Profile, Ranking, Setting, Tried
+
+SHOWN = 12
+"""Rows of the table of settings, per judge; the page has all."""
+
+
+def promise_lines(profile: Profile) -> Iterator[str]:
+    """What is promised, and from what."""
+    tasks = ", ".join(f"{facts['questions']} of {name}" for name, facts in profile.tasks.items())
+    yield f"target {profile.target}, drafter {profile.draft}, {profile.backend}, {profile.dtype}"
+    yield f"questions: {tasks}; judges fitted on {profile.fitted_on}, settings tested on {profile.tested_on}"
+    yield f"alone the target has {profile.target_right:.1%} right, the drafter {profile.draft_right:.1%}"
+    choice = profile.choice
+    limit = f"at most {profile.max_loss:.1%} of such questions are right with the target and wrong with PARSE"
+    if choice is None:
+        yield f"[bold]Nothing is promised.[/] It could be shown of no setting faster than the target that {limit}"
+        yield f"(with {profile.confidence:.0%} confidence). With this profile the target answers alone."
+        return
+    yield f"[bold]Promised[/] with {profile.confidence:.0%} confidence: {limit}."
+    yield f"It lost {choice.losses} and won {choice.gains} of the {profile.tested_on} (p = {choice.p_value:.3g})."
+    yield f"setting: {describe_setting(choice.setting)}"
+    yield (
+        f"expected, with {profile.concurrency} in flight: {choice.speed:.2f}x the target's speed, {choice.kept:.0%} of "
+        f"the tokens from the drafter, {choice.accepted:.0%} of the drafts kept whole"
+    )
+
+
+def describe_setting(setting: Setting) -> str:
+    """As a method of the bench."""
+    full = f"full_threshold={setting.full_threshold:.4g}"
+    if setting.max_prefixes == 1:
+        return f"parse:judge={setting.judge}:max_prefixes=1:{full}"
+    rest = f"delta={setting.delta}:rule={setting.boundary_rule}"
+    return f"parse:judge={setting.judge}:threshold={setting.threshold:.4g}:{full}:{rest}"
+
+
+def ranking_table(profile: Profile) -> Table:
+    """How well each judge ranks what it was not fitted to."""
+    title = "AUC on the tested questions, with 95 % intervals"
+    table = Table("judge", "full draft right", "prefix safe", title=title, box=box.SIMPLE)
+    for judge, ranking in profile.rankings.items():
+        table.add_row(judge, *_cells(ranking))
+    return table
+
+
+def tried_table(profile: Profile) -> Table:
+    """The settings in the order of their tests."""
+    table = Table(box=box.SIMPLE, title="settings, from the safest to the fastest")
+    for column in ("judge", "full", "prefix", "delta", "rule", "lost", "won", "p", "speed", "kept", ""):
+        table.add_column(column, justify="left" if column in ("judge", "rule", "") else "right")
+    for judge in profile.rankings:
+        own = [tried for tried in profile.tried if tried.setting.judge == judge]
+        for tried in _some(own):
+            mark = "[green]chosen[/]" if tried == profile.choice else "promised" if tried.promised else ""
+            setting = tried.setting
+            prefixes = ("", "", "") if setting.max_prefixes == 1 else _prefix_cells(setting)
+            table.add_row(
+                setting.judge,
+                f"{setting.full_threshold:.4g}",
+                *prefixes,
+                f"{tried.losses}",
+                f"{tried.gains}",
+                f"{tried.p_value:.3g}",
+                f"{tried.speed:.2f}x",
+                f"{tried.kept:.0%}",
+                mark,
+            )
+    return table
+
+
+def _prefix_cells(setting: Setting) -> tuple[str, str, str]:
+    return f"{setting.threshold:.4g}", f"{setting.delta}", setting.boundary_rule
+
+
+def _some(tried: list[Tried]) -> list[Tried]:
+    """At most `SHOWN`, evenly from the first to the last, with all that are promised at the border."""
+    if len(tried) <= SHOWN:
+        return tried
+    places = {round(at * (len(tried) - 1) / (SHOWN - 1)) for at in range(SHOWN)}
+    promised = sum(each.promised for each in tried)
+    return [each for at, each in enumerate(tried) if at in places | {promised - 1, promised}]
+
+
+def _cells(ranking: Ranking) -> tuple[str, str]:
+    def cell(value: float | None, interval: tuple[float, float] | None) -> str:
+        if value is None or interval is None:
+            return "all alike"
+        return f"{value:.3f} \\[{interval[0]:.3f}, {interval[1]:.3f}]"
+
+    return cell(ranking.full, ranking.full_ci), cell(ranking.prefix, ranking.prefix_ci)

@@ -1,0 +1,218 @@
+"""A profile: the judges fitted to a pair of models, and what was promised of which settings on which data.
+
+`parse-engine calibrate` makes it; `generate`, `serve` and `bench` take it. It is one safetensors file: the weights of
+the judges, and everything else as JSON in its metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from parse_engine.config import BoundaryRule, Judge, ParseConfig
+from parse_engine.errors import ConfigError
+from parse_engine.prefix.judges import Fit, Weights
+
+if TYPE_CHECKING:
+    from parse_engine.backends.base import Model
+
+VERSION = 1
+_METADATA = "profile"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is calibrated of the engine; the fields are those of `ParseConfig`."""
+
+    judge: Judge
+    threshold: float
+    full_threshold: float
+    delta: int
+    max_prefixes: int
+    boundary_rule: BoundaryRule
+
+    @property
+    def config(self) -> ParseConfig:
+        return ParseConfig(**asdict(self))
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One setting on the questions that were kept for testing."""
+
+    setting: Setting
+    losses: int
+    """Questions that the target has right and PARSE wrong."""
+    gains: int
+    """The other way round."""
+    p_value: float
+    """How likely so few losses are, were the risk above the limit."""
+    promised: bool
+    speed: float
+    """Seconds of the plain target over those of PARSE, by the costs below."""
+    kept: float
+    """Share of the answers' tokens that come from the drafter."""
+    accepted: float
+    """Share of the drafts that are kept whole."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How well a judge tells right full drafts from wrong, and safe prefixes from others, on questions held out."""
+
+    full: float | None
+    """Area under the ROC curve; None where all are right or all wrong."""
+    full_ci: tuple[float, float] | None
+    """95 %, bootstrap by question."""
+    prefix: float | None
+    prefix_ci: tuple[float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """All that a profile says."""
+
+    target: str
+    """Name, for people. What is checked is the fingerprint."""
+    draft: str
+    target_fingerprint: str
+    draft_fingerprint: str
+    backend: str
+    dtype: str
+    tasks: Mapping[str, Mapping[str, Any]]
+    """Task -> version, number of questions and hash of what was asked."""
+    sampling: Mapping[str, Any]
+    """The SamplingParams of all answers."""
+    max_loss: float
+    confidence: float
+    fitted_on: int
+    """Questions that judges were fitted to and settings put in order by; not tested on."""
+    tested_on: int
+    target_right: float
+    """Share of the tested questions that the plain target has right."""
+    draft_right: float
+    concurrency: int
+    costs: Mapping[str, float]
+    """Seconds by token and pass on this device; see calibration/costs.py."""
+    rankings: Mapping[str, Ranking]
+    """By judge."""
+    tried: Sequence[Tried]
+    """In the order of testing, judge by judge."""
+    disagreement: float
+    """Share of answers of the chosen setting that differ in their final answer from the target's, at most, at the same
+    confidence; what an audit without a key can watch."""
+    provenance: Mapping[str, Any]
+    fits: Mapping[str, Fit] = field(default_factory=dict)
+    """By judge."""
+
+    @property
+    def choice(self) -> Tried | None:
+        """The fastest setting that was promised; None where there is none."""
+        return choose(self.tried)
+
+    @property
+    def config(self) -> ParseConfig | None:
+        """The settings of the choice."""
+        return self.choice.setting.config if self.choice else None
+
+    def only(self, judge: Judge) -> Self:
+        """The same profile with the settings of one judge alone to choose from.
+
+        Raises:
+            ConfigError: it has no such judge.
+        """
+        if judge not in self.fits:
+            raise ConfigError(f"the profile has no judge '{judge}'. It has {', '.join(self.fits)}.")
+        return replace(self, tried=[tried for tried in self.tried if tried.setting.judge == judge])
+
+    def check(self, target: Model, drafter: Model | None) -> None:
+        """Refuse other models.
+
+        Raises:
+            ConfigError: the profile was made for another target, drafter, or version of one of them.
+        """
+        for role, own, name, model in (
+            ("target", self.target_fingerprint, self.target, target),
+            ("drafter", self.draft_fingerprint, self.draft, drafter),
+        ):
+            if model is not None and model.fingerprint != own:
+                raise ConfigError(
+                    f"the profile was made for the {role} {name}, and {model.name} is another one or has changed: its "
+                    "promise does not hold. Make a profile for it with parse-engine calibrate."
+                )
+
+    def save(self, path: Path) -> None:
+        """Write one file.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        tensors = {f"{judge}.{part}": getattr(fit, part).values for judge, fit in self.fits.items() for part in _PARTS}
+        try:
+            path.write_bytes(save(tensors, {_METADATA: json.dumps({"version": VERSION, **to_plain(self)})}))
+        except OSError as error:
+            raise ConfigError(f"cannot write {path}: {error.strerror}. Give another place.") from None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a profile.
+
+        Raises:
+            ConfigError: it is missing, or not a profile of this version.
+        """
+        try:
+            with safe_open(path, framework="np") as file:
+                values = json.loads((file.metadata() or {})[_METADATA])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if (version := values.pop("version")) != VERSION:
+                raise ConfigError(f"{path} is a profile of version {version}, this is {VERSION}. Calibrate again.")
+            fits = {
+                judge: Fit(*(_weights(fit[part], tensors[f"{judge}.{part}"]) for part in _PARTS))
+                for judge, fit in values.pop("fits").items()
+            }
+            tried = [Tried(**{**each, "setting": Setting(**each["setting"])}) for each in values.pop("tried")]
+            rankings = {judge: _ranking(each) for judge, each in values.pop("rankings").items()}
+            return cls(**values, fits=fits, tried=tried, rankings=rankings)
+        except FileNotFoundError:
+            raise ConfigError(f"no profile at {path}. Make one with parse-engine calibrate.") from None
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"{path} is not a profile ({error}). Make one with parse-engine calibrate.") from None
+
+
+def to_plain(profile: Profile) -> dict[str, Any]:
+    """All that a profile says, as plain data; of the judges what they read, without the weights."""
+    return {
+        **asdict(replace(profile, fits={})),
+        "fits": {judge: _plain_fit(fit) for judge, fit in profile.fits.items()},
+    }
+
+
+def choose(tried: Sequence[Tried]) -> Tried | None:
+    """The fastest setting that was promised and is faster than the target alone; None where there is none."""
+    fast = [each for each in tried if each.promised and each.speed > 1]
+    return max(fast, key=lambda each: each.speed, default=None)
+
+
+_PARTS = ("full", "prefix")
+
+
+def _plain_fit(fit: Fit) -> dict[str, Any]:
+    return {part: {"names": getattr(fit, part).names, "bias": getattr(fit, part).bias} for part in _PARTS}
+
+
+def _weights(plain: Mapping[str, Any], values: Any) -> Weights:
+    return Weights(tuple(plain["names"]), np.asarray(values, dtype=np.float64), plain["bias"])
+
+
+def _ranking(plain: Mapping[str, Any]) -> Ranking:
+    def pair(name: str) -> tuple[float, float] | None:
+        return None if plain[name] is None else (plain[name][0], plain[name][1])
+
+    return Ranking(plain["full"], pair("full_ci"), plain["prefix"], pair("prefix_ci"))
