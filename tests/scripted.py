@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from parse_engine.backends.base import Scores, Usage, VerifyRequest
+from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest
 from parse_engine.config import SamplingParams
 from parse_engine.text import Codec
 
@@ -31,6 +31,8 @@ class ScriptedModel:
         self.codec = codec
         self.context_length = context_length
         self.eos = frozenset(codec.encode("<|end|>"))
+        self.fingerprint = self.name
+        self.signals: frozenset[Signal] = frozenset({"logprobs", "sampled"})
         self.concurrency = 4
         self.block_size = 1
         self.answer = codec.encode(answer)
@@ -46,6 +48,8 @@ class ScriptedModel:
     ) -> AsyncGenerator[int]:
         self.decoded.append(list(tokens))
         for token in self._script(tokens)[:max_tokens]:
+            if usage.logprobs is not None:
+                usage.logprobs.append(-0.5)
             yield token
             await asyncio.sleep(0)
 
@@ -56,6 +60,7 @@ class ScriptedModel:
         return Scores(
             labels=tuple((p, 1 - p) for p in beliefs),
             logprobs=(0.0,) * len(request.draft),
+            agrees=(self.agrees,) * len(request.draft),
             agreeing=lambda accepted: self._agreeing(request, accepted) if self.agrees else 0,
         )
 

@@ -332,12 +332,15 @@ class TinyServer:
     def _stream(self, body: Json, tokens: list[int]) -> Iterator[bytes]:
         number, finish = 0, None
         while finish is None:
-            token = int(self.next(tokens).argmax())
+            logprobs = self.next(tokens)
+            token = int(logprobs.argmax())
             tokens, number = [*tokens, token], number + 1
             finish = "stop" if token in self.model.eos else "length" if number == body["max_tokens"] else None
             choice: Json = {"text": "" if token in self.model.eos else self._text([token]), "finish_reason": finish}
             if self.ids_out and body.get("return_token_ids"):
                 choice["token_ids"] = [token]
+            if body.get("logprobs") and self.top:
+                choice["logprobs"] = {"token_logprobs": [float(logprobs[token])]}
             yield b"data: %s\n\n" % json.dumps({"choices": [choice]}).encode()
             time.sleep(self.pause)
         yield b"data: [DONE]\n\n"

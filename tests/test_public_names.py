@@ -16,6 +16,7 @@ def test_public_names() -> None:
         "Engine",
         "ParseConfig",
         "ParseEngineError",
+        "Profile",
         "SamplingParams",
         "Seconds",
         "Trace",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from parse_engine.config import ParseConfig, SamplingParams
     from parse_engine.engine import AsyncEngine
     from parse_engine.errors import ParseEngineError
+    from parse_engine.profile import Profile
     from parse_engine.trace import Answer, BoundaryVerdict, Seconds, Trace
 
 _HOMES = {
@@ -24,6 +25,7 @@ _HOMES = {
     "Engine": "blocking",
     "ParseConfig": "config",
     "ParseEngineError": "errors",
+    "Profile": "profile",
     "SamplingParams": "config",
     "Seconds": "trace",
     "Trace": "trace",
@@ -35,6 +37,7 @@ __all__ = [
     "Engine",
     "ParseConfig",
     "ParseEngineError",
+    "Profile",
     "SamplingParams",
     "Seconds",
     "Trace",

@@ -15,7 +15,14 @@ from parse_engine.backends.base import Model, Usage
 from parse_engine.backends.load import LoadOptions, load_pair
 from parse_engine.clock import Clock, Phase
 from parse_engine.config import AUTO, ParseConfig, SamplingParams
-from parse_engine.errors import BackendError, ConfigError, DeviceError, OverloadedError, PromptError
+from parse_engine.errors import (
+    BackendError,
+    ConfigError,
+    DeviceError,
+    OverloadedError,
+    PromptError,
+    UnsupportedModelError,
+)
 from parse_engine.prefix.draft import NO_DRAFT, Draft, Drafted
 from parse_engine.prefix.verifier import Verdict, Verifier
 from parse_engine.profile import Profile
@@ -140,10 +147,16 @@ class AsyncEngine(Loadable):
         self.drafter = drafter
         if profile is not None:
             profile.check(target, drafter)
+        self.profile = profile
         self._falls_back = profile is not None and config is None and profile.config is None
         self.config = config or (profile and profile.config) or ParseConfig()
         self.thinking = thinking
         self.verifier = Verifier(target, self.config, profile.fits if profile else None) if drafter else None
+        if drafter and self.verifier and self.verifier.wants_drafter and "sampled" not in drafter.signals:
+            raise UnsupportedModelError(
+                f"judge '{self.config.judge}' reads the log-probabilities of the drafter {drafter.name}, which its "
+                "back end does not tell. Use another judge or back end."
+            )
         self.draft_timeout = draft_timeout
         self._same_tokens = drafter is not None and drafter.codec.same_tokens_as(target.codec)
         most = min(model.concurrency for model in (target, drafter) if model is not None)

@@ -37,6 +37,7 @@ class Setting:
     delta: int
     max_prefixes: int
     boundary_rule: BoundaryRule
+    judge_prompt: str = "v1"
 
     @property
     def config(self) -> ParseConfig:

@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedConfig,
 )
 
-from parse_engine.backends.base import Scores, Usage, VerifyRequest
+from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest
 from parse_engine.backends.hf import HFModel, pick_device
 from parse_engine.config import SamplingParams
 from parse_engine.errors import ConfigError, DeviceError
@@ -28,6 +28,7 @@ from parse_engine.text import Codec
 from tests.conftest import byte_tokenizer, tiny_model
 
 LABELS = ((5, 6), (7,))
+SIGNALS: tuple[Signal, ...] = ("logprobs", "entropy", "hidden")
 GREEDY = SamplingParams()
 SMALL = {
     "vocab_size": 262,
@@ -60,7 +61,7 @@ def random_request(rng: random.Random, vocabulary: int = 256) -> VerifyRequest:
 
     prompt, draft = tokens(40), tokens(60)
     ends = sorted({rng.randint(1, len(draft)) for _ in range(rng.randint(1, 8))} | {len(draft)})
-    return VerifyRequest(prompt, draft, tuple(ends), tuple(tokens(12) for _ in ends), LABELS, logprobs=True)
+    return VerifyRequest(prompt, draft, tuple(ends), tuple(tokens(12) for _ in ends), LABELS, frozenset(SIGNALS))
 
 
 def separately(model: HFModel, request: VerifyRequest) -> tuple[list[tuple[float, float]], list[float]]:
@@ -91,6 +92,39 @@ def check_passes(model: HFModel, layouts: int) -> None:
         for one, other in zip(scores.labels, labels, strict=True):
             assert confidence(one) == pytest.approx(confidence(other), abs=1e-4)
         assert scores.logprobs == pytest.approx(logprobs, abs=1e-3)
+
+
+def test_signals_are_those_of_a_plain_forward(target: HFModel) -> None:
+    """Entropy, agreement and hidden states, whatever is cached already."""
+    rng = random.Random(4)
+    for _ in range(20):
+        request = random_request(rng)
+        scores = verified(target, request)
+        start = len(request.prompt)
+        with torch.inference_mode():
+            tokens = torch.tensor([[*request.prompt, *request.draft]])
+            output = target._model(input_ids=tokens, output_hidden_states=True)
+        logp = output.logits[0, start - 1 : -1].log_softmax(-1)
+        assert scores.entropy == pytest.approx((-(logp.exp() * logp).sum(-1)).tolist(), abs=1e-4)
+        assert scores.agrees == tuple((logp.argmax(-1) == torch.tensor(request.draft)).tolist())
+        middle = output.hidden_states[len(output.hidden_states) * 2 // 3][0, start:]
+        assert scores.hidden is not None
+        for (last, mean), end in zip(scores.hidden, request.boundaries, strict=True):
+            assert last.tolist() == pytest.approx(middle[end - 1].tolist(), abs=1e-4)
+            assert mean.tolist() == pytest.approx(middle[:end].mean(0).tolist(), abs=1e-4)
+        for accepted in (0, *request.boundaries):
+            own = verified(target, dataclasses.replace(request, signals=frozenset()))
+            assert scores.agreeing(accepted) == own.agreeing(accepted)
+
+
+def test_decoding_tells_the_log_probabilities_of_its_tokens(target: HFModel) -> None:
+    async def collect(usage: Usage) -> list[int]:
+        return [token async for token in target.decode([5, 6, 7], GREEDY, 12, usage)]
+
+    usage = Usage(logprobs=[])
+    tokens = asyncio.run(collect(usage))
+    request = VerifyRequest((5, 6, 7), tuple(tokens), (len(tokens),), signals=frozenset({"logprobs"}))
+    assert usage.logprobs == pytest.approx(verified(target, request).logprobs, abs=1e-4)
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])

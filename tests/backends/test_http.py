@@ -278,7 +278,27 @@ def test_a_target_needs_logprobs_and_a_drafter_does_not(front: Callable[..., Fro
 def test_the_likelihood_judge_needs_the_prompts_logprobs(front: Callable[..., Front]) -> None:
     model = HTTPModel.connect(front().url)
     with pytest.raises(BackendError, match="Use --judge prompt"):
-        verified(model, VerifyRequest((5,), (6, 7), (2,), logprobs=True))
+        verified(model, VerifyRequest((5,), (6, 7), (2,), signals=frozenset({"logprobs"})))
+
+
+def test_a_drafter_tells_the_log_probabilities_of_its_tokens(front: Callable[..., Front]) -> None:
+    server = front().answer
+    assert isinstance(server, TinyServer)
+    model = HTTPModel.connect(front().url, role="draft")
+    assert model.signals == {"sampled"}
+
+    async def collect(usage: Usage) -> list[int]:
+        tokens = [token async for token in model.decode([5, 6, 7], SamplingParams(), 8, usage)]
+        await model.close()
+        return tokens
+
+    usage = Usage(logprobs=[])
+    tokens = asyncio.run(collect(usage))
+    assert usage.logprobs is not None
+    own = [float(server.next([5, 6, 7, *tokens[:at]])[token]) for at, token in enumerate(tokens)]
+    assert usage.logprobs == pytest.approx(own, abs=1e-5)
+    assert HTTPModel.connect(front(top=0).url, role="draft").signals == frozenset()
+    assert HTTPModel.connect(front(ids_out=False).url, role="draft").signals == frozenset()
 
 
 # Keys

@@ -21,7 +21,8 @@ from tests.scripted import ScriptedModel
         ("target", Method("target", "target")),
         ("ngram", Method("ngram", "target", "ngram")),
         ("draft-model", Method("draft-model", "target", "draft-model")),
-        ("parse+ngram", Method("parse+ngram", "parse", "ngram")),
+        ("parse+ngram", Method("parse+ngram", "parse", "ngram", calibrated=True)),
+        ("parse:calibrated=false", Method("parse:calibrated=false", "parse")),
         ("cascade", Method("cascade", "parse", settings={"max_prefixes": 1, "keep_agreeing": False})),
         (
             "parse:delta=32:rule=last-success:threshold=0.8",
@@ -29,6 +30,7 @@ from tests.scripted import ScriptedModel
                 "parse:delta=32:rule=last-success:threshold=0.8",
                 "parse",
                 settings={"delta": 32, "boundary_rule": "last-success", "threshold": 0.8},
+                calibrated=True,
             ),
         ),
         ("specreason:step=line", Method("specreason:step=line", "specreason", settings={"step": "line"})),

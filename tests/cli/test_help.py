@@ -45,7 +45,7 @@ def test_without_a_subcommand_the_help_is_shown() -> None:
 def test_help_fits_the_width_and_names_every_option(width: str) -> None:
     result = CliRunner().invoke(app, ["generate", "--help"], env={"COLUMNS": width, "TERM": "dumb"})
     assert max(map(len, result.stdout.splitlines())) <= int(width)
-    hidden = {"judge_prompt", "min_label_mass"}
+    hidden = {"judge_prompt", "min_label_mass", "falls_back"}
     for name in set(field_docs(GenerateSettings)) - hidden:
         assert f"--{name.replace('_', '-')}" in result.stdout
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any, Unpack
 
@@ -122,8 +122,8 @@ def assemble(
 
     Args:
         config: of all methods, but for their own settings.
-        profile: where `parse` takes its settings from, unless it has its own; its judges are there for all methods.
-            `parse:judge=NAME` is the best that was promised for that judge.
+        profile: where calibrated methods take their judges and settings from. `parse:judge=NAME` is the best that was
+            promised for that judge.
     """
     engines: dict[str, tuple[AsyncEngine, Method]] = {}
     for method in methods:
@@ -132,18 +132,26 @@ def assemble(
             assert drafter is not None
             engine: AsyncEngine = SpecReason(target, drafter, config, concurrency=concurrency, **method.settings)
         else:
-            own: ParseConfig | None = replace(config, **method.settings)
-            known = profile
-            if profile is not None and method.name.partition(":")[0].partition("+")[0] == "parse":
-                judge = method.settings.get("judge")
-                known = profile.only(judge) if judge else profile
-                if set(method.settings) <= {"judge"}:
-                    own = None
+            own, known = _calibrated(method, config, profile)
             used = drafter if method.loop != "target" else None
             engine = AsyncEngine(target, used, own, concurrency=concurrency, profile=known if used else None)
         engines[method.name] = engine, method
     models = list({id(model): model for model in (*targets.values(), drafter) if model is not None}.values())
     return Lineup(engines, models, targets["plain"], drafter)
+
+
+def _calibrated(
+    method: Method, config: ParseConfig, profile: Profile | None
+) -> tuple[ParseConfig | None, Profile | None]:
+    """The settings and the profile of a method's engine; no settings where the profile decides."""
+    if profile is None or not method.calibrated:
+        return replace(config, **method.settings), None
+    judge = method.settings.get("judge")
+    known = profile.only(judge) if judge else profile
+    if known.choice is None and set(method.settings) <= {"judge"}:
+        return None, known
+    chosen = asdict(known.choice.setting) if known.choice else {}
+    return replace(config, **{**chosen, **method.settings}), known
 
 
 def _speculation(decoder: Decoder, draft: str | None) -> dict[str, Any]:

@@ -28,6 +28,7 @@ LOOPS: Mapping[str, tuple[Loop, Mapping[str, Any]]] = {
 DECODERS: tuple[str, ...] = typing.get_args(Decoder)[1:]
 SPECREASON = {"step": typing.get_args(StepEnd), "score": typing.get_args(Score)}
 SHORT = {"rule": "boundary_rule"}
+CALIBRATED = "calibrated"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Method:
     """How the target decodes: `ngram` and `draft-model` are vLLM's own lossless speculation."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """In what it differs from the run's ParseConfig; for SpecReason its own options."""
+    calibrated: bool = False
+    """Whether it takes judges, and what is not set here, from the run's profile. PARSE does unless told not to."""
 
     @property
     def runs_as(self) -> EngineMethod:
@@ -71,8 +74,11 @@ def parse_method(name: str) -> Method:
     given = dict(_key_value(name, text) for text in texts)
     for key in own.keys() & given.keys():
         raise ConfigError(f"method '{name}': {key} is what makes it the {loop}. Leave it out.")
+    calibrated = given.pop(CALIBRATED, loop == "parse") if kind == "parse" else False
     settings = {**own, **given}
     if kind == "parse":
+        if not isinstance(calibrated, bool):
+            raise ConfigError(f"method '{name}': {CALIBRATED} is {calibrated!r}; it must be true or false.")
         try:
             ParseConfig.from_mapping(settings)
         except ConfigError as error:
@@ -83,7 +89,7 @@ def parse_method(name: str) -> Method:
             if value not in allowed.get(key, ()):
                 options = [f"{key}={value}" for key, values in allowed.items() for value in values]
                 raise ConfigError(f"method '{name}': {loop} takes {', '.join(options) or 'no settings'}.")
-    return Method(name, kind, typing.cast(Decoder, decoder or "plain"), settings)
+    return Method(name, kind, typing.cast(Decoder, decoder or "plain"), settings, calibrated)
 
 
 def _key_value(name: str, text: str) -> tuple[str, Any]:
@@ -93,7 +99,7 @@ def _key_value(name: str, text: str) -> tuple[str, Any]:
     key = key.replace("-", "_")
     key = SHORT.get(key, key)
     kind = typing.get_type_hints(ParseConfig).get(key)
-    if kind is bool and value in ("true", "false"):
+    if (kind is bool or key == CALIBRATED) and value in ("true", "false"):
         return key, value == "true"
     if kind in (int, float):
         with contextlib.suppress(ValueError):  # then the settings' own check says what is allowed

@@ -113,12 +113,13 @@ class Cases:
         self.done: dict[tuple[str, str], Case] = {}
         if self._file.exists():
             try:
-                lines = self._file.read_text(encoding="utf-8").split("\n")[:-1]  # a line that was cut off has no end
+                *lines, rest = self._file.read_text(encoding="utf-8").split("\n")
                 cases = [_from_plain(json.loads(line)) for line in lines]
             except (ValueError, KeyError, TypeError):
                 raise DataError(f"{self._file} is not a file of calibration cases. Give another directory.") from None
             self.done = {case.key: self._with_hidden(case) for case in cases}
-            self._file.write_text("".join(_line(case) for case in cases), encoding="utf-8")
+            if rest:  # a line that was cut off
+                self._file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def add(self, case: Case) -> None:
         self.done[case.key] = case

@@ -7,11 +7,12 @@ standardisation and the regression are linear, so a fitted judge is one weight p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
@@ -51,9 +52,10 @@ class Rows:
 
 
 def reads(judge: Judge, signals: frozenset[Signal]) -> tuple[str, ...]:
-    """The features of a judge among those that can be had."""
+    """The features of a judge among those that can be had; none where nothing but the prefix's place is left."""
     there = set(names_with(signals))
-    return tuple(name for name in _READS[judge] if name in there)
+    names = tuple(name for name in _READS[judge] if name in there)
+    return names if set(names) - {*PLACE} else ()
 
 
 def rows(cases: Sequence[Case], deltas: Sequence[int]) -> tuple[Rows, Rows]:
@@ -73,6 +75,11 @@ def rows(cases: Sequence[Case], deltas: Sequence[int]) -> tuple[Rows, Rows]:
     return _rows(full), _rows(prefixes)
 
 
+def of_cases(part: Rows, owners: NDArray[np.int_]) -> Rows:
+    """The rows of some of the cases."""
+    return _some(part, np.flatnonzero(np.isin(part.owner, owners)))
+
+
 def fit(judge: Judge, signals: frozenset[Signal], full: Rows, prefixes: Rows) -> Fit | None:
     """The judge, fitted to all of the rows; None where it has nothing to read, or nothing to learn from."""
     names = reads(judge, signals)
@@ -89,39 +96,64 @@ def fit(judge: Judge, signals: frozenset[Signal], full: Rows, prefixes: Rows) ->
 def _fit(names: Sequence[str], part: Rows) -> Weights | None:
     if min(part.truth.sum(), (~part.truth).sum()) < FEWEST:
         return None
-    groups = min(FOLDS, len(set(part.owner.tolist())))
-    scores = []
+    losses = [_losses(names, learn, check) for learn, check in _folds(part)]
+    if not losses:
+        return None
+    best = int(np.argmin(np.mean(losses, axis=0)))
+    return _regress(names, _columns(names, part), part.truth, STRENGTHS[best])
+
+
+def _folds(part: Rows) -> Iterator[tuple[Rows, Rows]]:
+    """Rows to learn from and rows to check on, in turn; without the turns that have one kind alone to learn from, where
+    all rows of the other are of a case or two."""
+    owners = len(np.unique(part.owner))
+    if owners < 2:
+        return
+    for learn, check in GroupKFold(min(FOLDS, owners)).split(part.truth, groups=part.owner):
+        if 0 < part.truth[learn].sum() < len(learn):
+            yield _some(part, learn), _some(part, check)
+
+
+def _losses(names: Sequence[str], learn: Rows, check: Rows) -> list[float]:
+    """Of every strength the mean log loss on what it did not learn from."""
+    columns = _columns(names, learn)
+    losses = []
     for strength in STRENGTHS:
-        losses = []
-        for learn, check in GroupKFold(groups).split(part.truth, groups=part.owner):
-            weights = _regress(names, _some(part, learn), strength)
-            p = np.clip(weights.confidences(_some(part, check).found), 1e-6, 1 - 1e-6)
-            losses.append(-np.where(part.truth[check], np.log(p), np.log1p(-p)).mean())
-        scores.append(float(np.mean(losses)))
-    return _regress(names, part, STRENGTHS[int(np.argmin(scores))])
+        p = np.clip(_regress(names, columns, learn.truth, strength).confidences(check.found), 1e-6, 1 - 1e-6)
+        losses.append(float(-np.where(check.truth, np.log(p), np.log1p(-p)).mean()))
+    return losses
 
 
-def _regress(names: Sequence[str], part: Rows, strength: float) -> Weights:
+@dataclass(frozen=True)
+class _Columns:
+    """What a regression is given, and the way back to features: weights = back @ w, bias = b - shift @ w."""
+
+    values: Values
+    """[R, K]"""
+    back: Values
+    """[F, K]"""
+    shift: Values
+    """[K]"""
+
+
+def _columns(names: Sequence[str], part: Rows) -> _Columns:
+    blocks = [(_components if name in HIDDEN else _standard)(matrix(part.found, [name])) for name in names]
+    values, back, shift = zip(*blocks, strict=True)
+    return _Columns(np.concatenate(values, axis=1), block_diag(*back), np.concatenate(shift))
+
+
+def _regress(names: Sequence[str], columns: _Columns, truth: NDArray[np.bool_], strength: float) -> Weights:
     """One regression, with everything linear folded into its weights."""
-    plain = [name for name in names if name not in HIDDEN]
-    blocks: list[tuple[Values, Values, Values]] = []  # columns, and the map back: weights = map @ w, offset = shift @ w
-    for name in names:
-        values = matrix(part.found, [name])
-        if name in plain:
-            scale = values.std(0) + 1e-9
-            blocks.append(((values - values.mean(0)) / scale, np.diag(1 / scale), values.mean(0) / scale))
-        else:
-            blocks.append(_components(values))
-    columns = np.concatenate([block[0] for block in blocks], axis=1)
-    model = LogisticRegression(C=strength, max_iter=2000).fit(columns, part.truth)
-    learnt, bias, at = model.coef_[0], float(model.intercept_[0]), 0
-    folded = []
-    for own, back, shift in blocks:
-        w = learnt[at : at + own.shape[1]]
-        folded.append(back @ w)
-        bias -= float(shift @ w)
-        at += own.shape[1]
-    return Weights(tuple(names), np.concatenate(folded), bias)
+    model = LogisticRegression(C=strength, solver="newton-cholesky").fit(columns.values, truth)  # few columns
+    learnt = model.coef_[0]
+    return Weights(tuple(names), columns.back @ learnt, float(model.intercept_[0] - columns.shift @ learnt))
+
+
+def _standard(values: Values) -> tuple[Values, Values, Values]:
+    """[R, k] with mean 0 and deviation 1; the map back; the shift. A column that is always the same says nothing."""
+    spread = values.std(0)
+    scale = np.where(spread > 1e-9, spread, 1.0)
+    return (values - values.mean(0)) / scale, np.diag(1 / scale), values.mean(0) / scale
 
 
 def _components(values: Values) -> tuple[Values, Values, Values]:

@@ -12,16 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from parse_engine.backends.base import Signal
 from parse_engine.calibration.cases import FULL_ONLY, Case
 from parse_engine.calibration.costs import Costs, reads_tokens
-from parse_engine.calibration.fitting import FOLDS, fit, rows
+from parse_engine.calibration.fitting import FOLDS, fit, of_cases, rows
 from parse_engine.calibration.guarantee import binomial_p_value, fixed_sequence
 from parse_engine.config import BoundaryRule, Judge
+from parse_engine.prefix.features import Values
 from parse_engine.prefix.judges import Fit
-from parse_engine.prefix.verdict import accepted_prefixes
 from parse_engine.profile import Setting, Tried
 
 LEVELS = 12
@@ -70,9 +71,12 @@ def crossed_scores(
     judge: Judge, cases: Sequence[Case], deltas: Sequence[int], signals: frozenset[Signal]
 ) -> list[Scored]:
     """The same for the cases that the judge is fitted to, each scored by a fit to the others; empty where none fits."""
+    if len(cases) < 2:
+        return []
     scored: list[Scored] = [{} for _ in cases]
+    full, prefixes = rows(cases, deltas)
     for learn, check in KFold(min(FOLDS, len(cases)), shuffle=True, random_state=0).split(cases):
-        fitted = fit(judge, signals, *rows([cases[at] for at in learn], deltas))
+        fitted = fit(judge, signals, of_cases(full, learn), of_cases(prefixes, learn))
         if fitted is None:
             return []
         for at in check:
@@ -94,37 +98,89 @@ def grid(judge: Judge, scored: Sequence[Scored], deltas: Sequence[int], most: in
                     yield Setting(judge, level, full, delta, most, rule)
 
 
+@dataclass(frozen=True)
+class Table:
+    """What comes of C cases under one delta; N is the most prefixes that a case has. Cases with fewer are filled up."""
+
+    p: Values
+    """[C, N] confidences; -1, which passes no threshold, where there is no prefix."""
+    full: NDArray[np.bool_]
+    """[C, N] whether a prefix is a full answer."""
+    outcomes: Values
+    """[C, N + 1, 7] what follows when so many prefixes are accepted: a row as `_outcome` makes it."""
+    alone: float
+    """Seconds of the plain target."""
+
+
+def table(delta: int, cases: Sequence[Case], scored: Sequence[Scored], fitted: Fit, costs: Costs) -> Table:
+    """Everything that settings with this delta need; they differ in how many prefixes of a case they accept."""
+    places = [case.places(delta) if case.judged else [] for case in cases]
+    most = max(map(len, places), default=0)
+    p, full = np.full((len(cases), most), -1.0), np.zeros((len(cases), most), dtype=bool)
+    outcomes = np.zeros((len(cases), most + 1, 7))
+    for at, (case, own, its) in enumerate(zip(cases, scored, places, strict=True)):
+        if its:
+            p[at, : len(its)] = own[delta]
+            full[at, len(its) - 1] = case.complete
+        outcomes[at, : len(its) + 1] = [_outcome(case, place, len(its), fitted, costs) for place in (None, *its)]
+    return Table(p, full, outcomes, sum(costs.alone(case) for case in cases))
+
+
+def _outcome(case: Case, place: int | None, prefixes: int, fitted: Fit, costs: Costs) -> tuple[float, ...]:
+    """Loss, gain, another answer than the target's, seconds, tokens kept, tokens of the answer, whole draft kept."""
+    seconds = costs.parse(case, prefixes, place, asks=fitted.asks, reads=reads_tokens(fitted))
+    if place is None:
+        return 0, 0, 0, seconds, 0, case.target.tokens, 0
+    outcome, kept = case.outcomes[place], case.ends[place]
+    gain, whole = outcome.right and not case.target.right, place == len(case.ends) - 1
+    return case.lost(place), gain, not outcome.same, seconds, kept, kept + outcome.tokens, whole
+
+
+def accepted(setting: Setting, p: Values, full: NDArray[np.bool_]) -> NDArray[np.int_]:
+    """[C] `accepted_prefixes` for all cases of a table at a time."""
+    passed = p >= np.where(full, setting.full_threshold, setting.threshold)
+    counts: NDArray[np.int_] = (
+        np.logical_and.accumulate(passed, axis=1).sum(axis=1)
+        if setting.boundary_rule == "first-failure"
+        else (passed * np.arange(1, p.shape[1] + 1)).max(axis=1, initial=0)
+    )
+    return counts
+
+
+def simulate_all(
+    settings: Sequence[Setting], cases: Sequence[Case], scored: Sequence[Scored], fitted: Fit, costs: Costs
+) -> list[Simulated]:
+    """What the settings do with the cases: exact but for the seconds, which are the cost model's."""
+    tables = {delta: table(delta, cases, scored, fitted, costs) for delta in {delta_of(each) for each in settings}}
+    return [_simulate(setting, tables[delta_of(setting)]) for setting in settings]
+
+
 def simulate(setting: Setting, cases: Sequence[Case], scored: Sequence[Scored], fitted: Fit, costs: Costs) -> Simulated:
-    """What the setting does with the cases: exact but for the seconds, which are the cost model's."""
-    losses = gains = different = 0
-    risk = seconds = alone = kept = accepted = tokens = 0.0
-    delta = FULL_ONLY if setting.max_prefixes == 1 else setting.delta
-    reads = reads_tokens(fitted)
-    for case, own in zip(cases, scored, strict=True):
-        place, prefixes = None, 0
-        if case.judged:
-            places, p = case.places(delta), own[delta]
-            prefixes = len(p)
-            count = accepted_prefixes(
-                p,
-                threshold=setting.threshold,
-                full_threshold=setting.full_threshold,
-                rule=setting.boundary_rule,
-                complete=case.complete,
-            )
-            if count:
-                place = places[count - 1]
-                risk += 1 - p[count - 1]
-                losses += case.lost(place)
-                gains += case.outcomes[place].right and not case.target.right
-                different += not case.outcomes[place].same
-                kept += case.ends[place]
-                accepted += place == len(case.ends) - 1
-        seconds += costs.parse(case, prefixes, place, asks=fitted.asks, reads=reads)
-        alone += costs.alone(case)
-        tokens += case.target.tokens if place is None else case.ends[place] + case.outcomes[place].tokens
-    n = len(cases)
-    return Simulated(losses, gains, risk / n, seconds, alone, kept / max(tokens, 1), accepted / n, different)
+    """The same for one setting."""
+    return simulate_all([setting], cases, scored, fitted, costs)[0]
+
+
+def delta_of(setting: Setting) -> int:
+    """Under which delta a setting's scores are found."""
+    return FULL_ONLY if setting.max_prefixes == 1 else setting.delta
+
+
+def _simulate(setting: Setting, table: Table) -> Simulated:
+    count = accepted(setting, table.p, table.full)
+    n, case = len(count), np.arange(len(count))
+    losses, gains, different, seconds, kept, tokens, whole = table.outcomes[case, count].sum(axis=0).tolist()
+    some = count > 0
+    risk = float((1 - table.p[case[some], count[some] - 1]).sum())
+    return Simulated(
+        losses=int(losses),
+        gains=int(gains),
+        risk=risk / n,
+        seconds=seconds,
+        alone=table.alone,
+        kept=kept / max(tokens, 1),
+        accepted=whole / n,
+        different=int(different),
+    )
 
 
 def in_order(
@@ -135,7 +191,7 @@ def in_order(
     The risk is the mean of the losses that were seen and of those that the confidences let expect, which tells apart
     settings that lost nothing.
     """
-    done = [(setting, simulate(setting, cases, scored, fitted, costs)) for setting in settings]
+    done = list(zip(settings, simulate_all(settings, cases, scored, fitted, costs), strict=True))
     done.sort(key=lambda pair: ((pair[1].losses / len(cases) + pair[1].risk) / 2, -pair[1].speed))
     order: list[Setting] = []
     fastest = 1.0  # what is not faster than the target alone needs no promise
@@ -157,7 +213,7 @@ def test(
     level: float,
 ) -> list[Tried]:
     """The settings on questions that had no part in their order; those before the first that fails are promised."""
-    done = [simulate(setting, cases, scored, fitted, costs) for setting in order]
+    done = simulate_all(order, cases, scored, fitted, costs)
     p_values = [binomial_p_value(each.losses, len(cases), max_loss) for each in done]
     promised = fixed_sequence(p_values, level)
     return [
@@ -168,8 +224,9 @@ def test(
 
 def _levels(values: Sequence[float]) -> list[float]:
     """Thresholds that let through ever less of what there is, from the loosest to the strictest."""
+    values = [value for value in values if value > 0]  # 0 is of a part that could not be learnt: it accepts nothing
     if not values:
         return []
     # Closer together towards the strict end, where promises are made.
     quantiles = 1 - np.geomspace(0.02, 1.0, LEVELS)[::-1]
-    return sorted({float(value) for value in np.quantile(values, quantiles)})
+    return sorted({round(float(value), 6) for value in np.quantile(values, quantiles)})

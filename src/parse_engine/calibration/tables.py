@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from parse_engine.profile import Profile, Ranking, Setting, Tried
@@ -14,18 +15,15 @@ SHOWN = 12
 
 
 def promise_lines(profile: Profile) -> Iterator[str]:
-    """What is promised, and from what."""
+    """What is promised, and from what; in Rich's markup."""
     tasks = ", ".join(f"{facts['questions']} of {name}" for name, facts in profile.tasks.items())
-    yield f"target {profile.target}, drafter {profile.draft}, {profile.backend}, {profile.dtype}"
-    yield f"questions: {tasks}; judges fitted on {profile.fitted_on}, settings tested on {profile.tested_on}"
+    yield escape(f"target {profile.target}, drafter {profile.draft}, {profile.backend}, {profile.dtype}")
+    yield escape(f"questions: {tasks}; judges fitted on {profile.fitted_on}, settings tested on {profile.tested_on}")
     yield f"alone the target has {profile.target_right:.1%} right, the drafter {profile.draft_right:.1%}"
+    yield f"[bold]{promise(profile)}[/]"
     choice = profile.choice
-    limit = f"at most {profile.max_loss:.1%} of such questions are right with the target and wrong with PARSE"
     if choice is None:
-        yield f"[bold]Nothing is promised.[/] It could be shown of no setting faster than the target that {limit}"
-        yield f"(with {profile.confidence:.0%} confidence). With this profile the target answers alone."
         return
-    yield f"[bold]Promised[/] with {profile.confidence:.0%} confidence: {limit}."
     yield f"It lost {choice.losses} and won {choice.gains} of the {profile.tested_on} (p = {choice.p_value:.3g})."
     yield f"setting: {describe_setting(choice.setting)}"
     yield (
@@ -34,13 +32,30 @@ def promise_lines(profile: Profile) -> Iterator[str]:
     )
 
 
+def promise(profile: Profile) -> str:
+    """What is promised of the chosen setting, or that nothing is."""
+    limit = f"at most {percent(profile.max_loss)} of such questions are right with the target and wrong with PARSE"
+    confidence = f"with {percent(profile.confidence)} confidence"
+    if profile.choice is None:
+        return (
+            f"Nothing is promised. It could be shown of no setting faster than the target that {limit} ({confidence}). "
+            "With this profile the target answers alone."
+        )
+    return f"Promised {confidence}: {limit}."
+
+
+def percent(share: float) -> str:
+    """With no more digits than it has, so that 0.999 is not said to be 100%."""
+    return f"{100 * share:.6g}%"
+
+
 def describe_setting(setting: Setting) -> str:
     """As a method of the bench."""
-    full = f"full_threshold={setting.full_threshold:.4g}"
+    full = f"full_threshold={setting.full_threshold:.6g}"
     if setting.max_prefixes == 1:
         return f"parse:judge={setting.judge}:max_prefixes=1:{full}"
     rest = f"delta={setting.delta}:rule={setting.boundary_rule}"
-    return f"parse:judge={setting.judge}:threshold={setting.threshold:.4g}:{full}:{rest}"
+    return f"parse:judge={setting.judge}:threshold={setting.threshold:.6g}:{full}:{rest}"
 
 
 def ranking_table(profile: Profile) -> Table:
@@ -48,37 +63,52 @@ def ranking_table(profile: Profile) -> Table:
     title = "AUC on the tested questions, with 95 % intervals"
     table = Table("judge", "full draft right", "prefix safe", title=title, box=box.SIMPLE)
     for judge, ranking in profile.rankings.items():
-        table.add_row(judge, *_cells(ranking))
+        table.add_row(judge, *map(escape, ranking_cells(ranking)))
     return table
 
 
 def tried_table(profile: Profile) -> Table:
-    """The settings in the order of their tests."""
-    table = Table(box=box.SIMPLE, title="settings, from the safest to the fastest")
-    for column in ("judge", "full", "prefix", "delta", "rule", "lost", "won", "p", "speed", "kept", ""):
-        table.add_column(column, justify="left" if column in ("judge", "rule", "") else "right")
+    """The settings in the order of their tests; it fits a terminal of 80 columns."""
+    title = "settings, for each judge from the safest to the fastest"
+    table = Table(box=box.SIMPLE, title=title, padding=0, show_edge=False)
+    for column in ("judge", "", "speed", "lost", "won", "kept", "p", "full", "prefix", "delta", "rule"):
+        table.add_column(column, justify="left" if column in ("judge", "", "rule") else "right")
     for judge in profile.rankings:
         own = [tried for tried in profile.tried if tried.setting.judge == judge]
         for tried in _some(own):
             mark = "[green]chosen[/]" if tried == profile.choice else "promised" if tried.promised else ""
-            setting = tried.setting
-            prefixes = ("", "", "") if setting.max_prefixes == 1 else _prefix_cells(setting)
+            *thresholds, rule = setting_cells(tried.setting)
             table.add_row(
-                setting.judge,
-                f"{setting.full_threshold:.4g}",
-                *prefixes,
+                judge,
+                mark,
+                f"{tried.speed:.2f}x",
                 f"{tried.losses}",
                 f"{tried.gains}",
-                f"{tried.p_value:.3g}",
-                f"{tried.speed:.2f}x",
                 f"{tried.kept:.0%}",
-                mark,
+                f"{tried.p_value:.3g}",
+                *thresholds,
+                rule.partition("-")[0],
             )
     return table
 
 
-def _prefix_cells(setting: Setting) -> tuple[str, str, str]:
-    return f"{setting.threshold:.4g}", f"{setting.delta}", setting.boundary_rule
+def setting_cells(setting: Setting) -> tuple[str, str, str, str]:
+    """Threshold of the full draft and of a prefix, delta and rule; of the full draft alone where it alone is judged."""
+    full = f"{setting.full_threshold:.6g}"
+    if setting.max_prefixes == 1:
+        return full, "", "", ""
+    return full, f"{setting.threshold:.6g}", f"{setting.delta}", setting.boundary_rule
+
+
+def ranking_cells(ranking: Ranking) -> tuple[str, str]:
+    """AUC of full drafts and of prefixes."""
+
+    def cell(value: float | None, interval: tuple[float, float] | None) -> str:
+        if value is None or interval is None:
+            return "all alike"
+        return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+    return cell(ranking.full, ranking.full_ci), cell(ranking.prefix, ranking.prefix_ci)
 
 
 def _some(tried: list[Tried]) -> list[Tried]:
@@ -88,12 +118,3 @@ def _some(tried: list[Tried]) -> list[Tried]:
     places = {round(at * (len(tried) - 1) / (SHOWN - 1)) for at in range(SHOWN)}
     promised = sum(each.promised for each in tried)
     return [each for at, each in enumerate(tried) if at in places | {promised - 1, promised}]
-
-
-def _cells(ranking: Ranking) -> tuple[str, str]:
-    def cell(value: float | None, interval: tuple[float, float] | None) -> str:
-        if value is None or interval is None:
-            return "all alike"
-        return f"{value:.3f} \\[{interval[0]:.3f}, {interval[1]:.3f}]"
-
-    return cell(ranking.full, ranking.full_ci), cell(ranking.prefix, ranking.prefix_ci)

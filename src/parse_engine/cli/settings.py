@@ -71,8 +71,8 @@ class GenerateSettings(ParseConfig, SamplingParams):
     """Write FILE, one page that shows what was drafted, judged, kept and rewritten."""
     quiet: bool = False
     """Show no progress and no summary; warnings and errors are still shown."""
-    profile_decides: bool = dataclasses.field(default=False, init=False)
-    """Whether there is a profile, and nothing that it calibrates was given otherwise."""
+    falls_back: bool = dataclasses.field(default=False, init=False)
+    """Whether there is a profile that promises nothing, and no setting was given instead."""
 
     def __post_init__(self) -> None:
         for name in ("target_option", "draft_option"):
@@ -104,8 +104,8 @@ class GenerateSettings(ParseConfig, SamplingParams):
 
     @property
     def config(self) -> ParseConfig | None:
-        """What an engine is given beside the profile: None where that decides."""
-        return None if self.profile_decides else self.judging
+        """What an engine is given beside the profile; None lets the target answer alone."""
+        return None if self.falls_back else self.judging
 
     def loaded_profile(self) -> Profile | None:
         """The profile.
@@ -217,11 +217,10 @@ def _with_profile(profile: Profile, values: Mapping[str, Any]) -> GenerateSettin
     """What the profile chose, and what was given; of what it calibrates the user is told that nothing is promised."""
     from parse_engine.profile import Setting
 
-    calibrated = {field.name for field in dataclasses.fields(Setting)}
+    calibrated = {field.name for field in dataclasses.fields(Setting)} | {"judge_suffix"}
     chosen = dataclasses.asdict(profile.choice.setting) if profile.choice else {}
     settings = GenerateSettings.from_mapping({**chosen, **values})
     if changed := sorted(calibrated & {*values}):
         typer.echo(f"warning: the profile promises nothing for another {' or '.join(changed)}", err=True)
-    else:
-        object.__setattr__(settings, "profile_decides", True)
+    object.__setattr__(settings, "falls_back", not chosen and not changed)
     return settings

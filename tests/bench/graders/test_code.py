@@ -38,6 +38,12 @@ def test_extracts_from_an_open_block_and_from_plain_code() -> None:
     assert extract_code("def mean(xs):\n    return 1\n", "mean") is not None
 
 
+def test_extracts_from_nested_blocks() -> None:
+    """The 0.5B put its scripts into a block within a block, and three quarters of them counted as no answer."""
+    assert extract_code("```markdown\n```python\ndef mean(xs):\n    return 1\n```\n```", "mean") is not None
+    assert extract_code("```markdown\nHere:\n```python\ndef mean(xs):\n    return 1\n```", "mean") is not None
+
+
 @pytest.mark.parametrize("text", ["", "No code.", "```python\ndef other(): pass\n```", "```\ndef mean(:\n```", "\x00"])
 def test_extracts_nothing_where_there_is_nothing(text: str) -> None:
     assert extract_code(text, "mean") is None

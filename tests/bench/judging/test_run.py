@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from parse_engine import ParseConfig
 from parse_engine.bench.judging.processbench import Solution, load_solutions
-from parse_engine.bench.judging.run import judge_solutions, step_ends
+from parse_engine.bench.judging.run import Panel, judge_solutions, step_ends
 from parse_engine.cli import bench
 from parse_engine.errors import ConfigError, DataError
 from parse_engine.text import Codec
@@ -22,6 +22,10 @@ SOLUTIONS = [
 ]
 
 
+def panel(target: ScriptedModel, *judges: str) -> Panel:
+    return Panel.of(judges, ParseConfig(), target)
+
+
 @pytest.fixture(scope="module")
 def codec() -> Codec:
     return Codec(byte_tokenizer())
@@ -30,7 +34,7 @@ def codec() -> Codec:
 def test_every_prefix_of_steps_is_judged_in_one_pass(codec: Codec, tmp_path: Path) -> None:
     target = ScriptedModel(codec, "", lambda prefix: 0.1 if "five" in prefix else 0.9)
     file = tmp_path / "judged.jsonl"
-    judged = asyncio.run(judge_solutions(target, SOLUTIONS, ["prompt", "likelihood"], ParseConfig(), file))
+    judged = asyncio.run(judge_solutions(panel(target, "prompt", "likelihood"), SOLUTIONS, file))
     assert len(target.verified) == 2
     texts = [codec.decode(target.verified[0].draft[:end]) for end in target.verified[0].boundaries]
     assert texts == ["Two and two are four.", "Two and two are four.\n\nSo it is four."]
@@ -39,20 +43,20 @@ def test_every_prefix_of_steps_is_judged_in_one_pass(codec: Codec, tmp_path: Pat
     assert judged[0].confidences["likelihood"] == [1.0, 1.0]
     assert judged[0].suffix_tokens == sum(map(len, target.verified[0].suffixes)) > 0
     # Going on asks nothing again.
-    again = asyncio.run(judge_solutions(target, SOLUTIONS, ["prompt", "likelihood"], ParseConfig(), file))
+    again = asyncio.run(judge_solutions(panel(target, "prompt", "likelihood"), SOLUTIONS, file))
     assert len(target.verified) == 2
     assert [each.confidences for each in again] == [each.confidences for each in judged]
     with file.open("a") as lines:
         lines.write('{"id": "c')  # a line that was being written
-    asyncio.run(judge_solutions(target, SOLUTIONS, ["prompt", "likelihood"], ParseConfig(), file))
+    asyncio.run(judge_solutions(panel(target, "prompt", "likelihood"), SOLUTIONS, file))
     assert len(file.read_text().splitlines()) == 2
     with pytest.raises(DataError, match="has other judges than prompt"):
-        asyncio.run(judge_solutions(target, SOLUTIONS, ["prompt"], ParseConfig(), file))
+        asyncio.run(judge_solutions(panel(target, "prompt"), SOLUTIONS, file))
 
 
 def test_the_likelihood_judge_adds_no_tokens(codec: Codec) -> None:
     target = ScriptedModel(codec, "")
-    judged = asyncio.run(judge_solutions(target, SOLUTIONS, ["likelihood"], ParseConfig()))
+    judged = asyncio.run(judge_solutions(panel(target, "likelihood"), SOLUTIONS))
     assert target.verified[0].suffixes == ()
     assert (judged[0].suffix_tokens, judged[0].label_mass) == (0, ())
 

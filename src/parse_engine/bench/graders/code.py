@@ -17,7 +17,7 @@ from parse_engine.errors import DataError
 
 INSTRUCTION = (
     "Write a Python script that solves the problem below. It must run on its own: include the imports and every "
-    "function it needs. Put the whole script into one Markdown code block."
+    "function it needs. Put the whole script into one code block that starts with ```python."
 )
 FLOAT_TOLERANCE = 1e-6  # EvalPlus's absolute tolerance for floats where a problem sets none
 RELATIVE_TOLERANCE = 1e-7
@@ -29,7 +29,7 @@ TIME_FACTOR, LEAST_SECONDS = 4, 10
 Judge = Callable[[Sequence[Any], Any, Any, float], bool]
 """(arguments, output, canonical output, absolute tolerance) -> whether the output is right."""
 
-_BLOCK = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_FENCE = re.compile(r"```[^\n`]*")
 _KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
 
 
@@ -104,12 +104,12 @@ class CodeGrader:
 
 
 def extract_code(text: str, entry_point: str) -> str | None:
-    """The definitions of the first code block that defines `entry_point`; without any block, of the whole text.
+    """The definitions of the first piece between fences, or before or behind them, that defines `entry_point`.
 
-    Calls, prints and assertions at the top level are left out: they would run before the function is tested.
+    Blocks may be nested or left open. Calls, prints and assertions at the top level are left out: they would run before
+    the function is tested.
     """
-    answer = after_thinking(text)
-    for code in _BLOCK.findall(answer) or [answer]:
+    for code in _FENCE.split(after_thinking(text)):
         try:
             module = ast.parse(code)
             module.body = [statement for statement in module.body if isinstance(statement, _KEPT)]

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from parse_engine.backends.base import Model, Scores, Signal, Usage, VerifyRequest
+from parse_engine.backends.base import Model, Scores, Usage, VerifyRequest
 from parse_engine.bench.replay.profile import Judged
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.prefix.draft import Draft
@@ -32,11 +32,11 @@ class Replayed:
     """A model whose answers have recorded lengths: `decode` takes its calls in their order, `verify` is the model's."""
 
     eos = frozenset({END})
-    signals: frozenset[Signal] = frozenset()
 
     def __init__(self, model: Model, codec: Codec, calls: Iterable[Call] = ()):
         self.name = model.name
         self.fingerprint = model.fingerprint
+        self.signals = model.signals
         self.codec = codec
         self.context_length = model.context_length
         self.concurrency = model.concurrency

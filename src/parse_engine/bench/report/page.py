@@ -30,7 +30,7 @@ def to_html(report: Report) -> str:
     }
     questions = choose(report.run.records)
     shown = sum(len(asked.records) for asked in questions)
-    return _template().render(
+    return template("parse_engine.bench.report", "report.html").render(
         report=report,
         plots={task: [(plot.title, Markup(plot.svg), plot.caption) for plot in own] for task, own in drawn.items()},
         questions=[(asked, [_answer(record) for record in asked.records]) for asked in questions],
@@ -41,17 +41,17 @@ def to_html(report: Report) -> str:
 
 
 @cache
-def _template() -> jinja2.Template:
+def template(package: str, name: str) -> jinja2.Template:
+    """A page of a package, which can use the style sheets and macros of this package and of `parse_engine.render`."""
+    packages = dict.fromkeys((package, "parse_engine.bench.report", "parse_engine.render"))
     environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader("parse_engine.bench.report"), jinja2.PackageLoader("parse_engine.render")]
-        ),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(each) for each in packages]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html")
+    return environment.get_template(name)
 
 
 def _answer(record: Record) -> dict[str, Any]:

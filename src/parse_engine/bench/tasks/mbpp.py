@@ -1,4 +1,4 @@
-"""The `mbpp+` task: short Python functions, run on EvalPlus's base and plus inputs."""
+"""The `mbpp+` task: 378 short Python functions, run on EvalPlus's base and plus inputs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from parse_engine.bench.graders.code import CodeGrader, Judge, Problem, prompt, same
-from parse_engine.bench.tasks.base import Grade, Question, read_rows
-
-FILENAME = "mbppplus.jsonl.gz"
-FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol")
+from parse_engine.bench.graders.code import Judge, same
+from parse_engine.bench.tasks.evalplus import EvalPlusTask
 
 # JSON knows lists only. Where the functions want tuples: which arguments, and how deep the lists are that
 # become tuples (0: the argument itself), for these problems.
@@ -40,38 +37,8 @@ UNORDERED = (
 MATCHES = ("check_str", "text_match_three", "text_starta_endb")
 
 
-class MbppTask:
-    """The 378 problems. Their prompts ask for a script in a code block, as EvalPlus's chat prompt does."""
-
-    name = "mbpp+"
-    version = "1"
-
-    def __init__(self) -> None:
-        self._grader = CodeGrader(JUDGES)
-
-    def questions(self, limit: int | None = None) -> list[Question]:
-        return [
-            Question(
-                id=row["task_id"],
-                turns=(prompt(row["prompt"]),),
-                reference=Problem(
-                    id=row["task_id"],
-                    entry_point=row["entry_point"],
-                    canonical=row["prompt"] + row["canonical_solution"],
-                    # Mbpp/793 has an object where the others have a list, an empty one.
-                    inputs=[typed(row["task_id"], given) for given in (*row["base_input"], *row["plus_input"])],
-                    atol=row["atol"],
-                ),
-            )
-            for row in read_rows(FILENAME, FIELDS)[:limit]
-        ]
-
-    def grade(self, question: Question, text: str) -> Grade:
-        return self._grader.grade(question.reference, text)
-
-
-def make_task() -> MbppTask:
-    return MbppTask()
+def make_task(name: str = "mbpp+") -> EvalPlusTask:
+    return EvalPlusTask(name, "mbppplus.jsonl.gz", JUDGES, typed)
 
 
 def typed(task_id: str, arguments: list[Any]) -> list[Any]:

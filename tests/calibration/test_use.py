@@ -1,0 +1,183 @@
+"""What engine, bench and command line make of a profile."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from parse_engine import AsyncEngine, Engine, ParseConfig, Profile, SamplingParams
+from parse_engine.bench.lineup import assemble
+from parse_engine.bench.methods import parse_method
+from parse_engine.cli import main
+from parse_engine.cli.settings import merge
+from parse_engine.engine import NO_PROMISE
+from parse_engine.errors import ConfigError, UnsupportedModelError
+from parse_engine.models.fingerprint import fingerprint
+from parse_engine.prefix.judges import Fit, Weights
+from parse_engine.text import Codec
+from tests.calibration.profiles import make_profile, tried
+from tests.conftest import byte_tokenizer
+from tests.scripted import ScriptedModel
+
+DRAFT, TARGET = "Two and two are 5.\nSo 5.\n", "Two and two are 4.\nSo 4.\n"
+OURS = {"target_fingerprint": "scripted", "draft_fingerprint": "scripted"}
+PARAMS = SamplingParams(max_tokens=60)
+
+
+def always(yes: bool) -> Fit:
+    """Reads the drafter's probabilities, and is sure whatever they are."""
+    weights = Weights(("prefix.drafter",), np.zeros(1), 30.0 if yes else -30.0)
+    return Fit(weights, weights)
+
+
+def profile(**changes: Any) -> Profile:
+    return make_profile(**{**OURS, "fits": {"prompt": always(False), "fused": always(True)}, **changes})
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return Codec(byte_tokenizer())
+
+
+def models(codec: Codec) -> tuple[ScriptedModel, ScriptedModel]:
+    return ScriptedModel(codec, TARGET), ScriptedModel(codec, DRAFT)
+
+
+def test_an_engine_takes_judge_and_thresholds_from_the_profile(codec: Codec) -> None:
+    engine = AsyncEngine(*models(codec), profile=profile())
+    assert engine.config.judge == "fused"
+    assert (engine.config.delta, engine.config.threshold, engine.config.full_threshold) == (16, 0.9745, 0.9692)
+    answer = asyncio.run(engine.generate("How many?", PARAMS))
+    assert (answer.text, answer.trace.warnings) == (DRAFT, ())
+    assert isinstance(engine.target, ScriptedModel)
+    assert engine.target.verified[0].suffixes == ()
+    assert engine.target.verified[0].signals == {"logprobs"}
+
+
+def test_without_a_promise_the_target_answers_alone(codec: Codec) -> None:
+    engine = Engine(*models(codec), profile=profile(tried=[tried(losses=4, speed=2.0)]))
+    answer = engine.generate("How many?", PARAMS)
+    assert (answer.text, answer.trace.method, answer.trace.warnings) == (TARGET, "target", (NO_PROMISE,))
+    engine.close()
+
+
+def test_given_settings_win_over_the_profile(codec: Codec) -> None:
+    engine = AsyncEngine(
+        *models(codec), ParseConfig(judge="fused", full_threshold=1.0, threshold=1.0), profile=profile()
+    )
+    assert asyncio.run(engine.generate("How many?", PARAMS)).text == TARGET
+
+
+@pytest.mark.parametrize("changes", [{"target_fingerprint": "x"}, {"draft_fingerprint": "x"}])
+def test_a_profile_of_other_models_is_refused(codec: Codec, changes: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="scripted is another one or has changed"):
+        AsyncEngine(*models(codec), profile=profile(**changes))
+
+
+def test_a_judge_that_was_not_fitted_is_refused(codec: Codec) -> None:
+    with pytest.raises(ConfigError, match="judge 'fused' has to be fitted"):
+        AsyncEngine(*models(codec), ParseConfig(judge="fused"))
+    with pytest.raises(ConfigError, match=r"the profile has no judge 'head'\. It has prompt, fused"):
+        profile().only("head")
+
+
+def test_a_judge_that_reads_what_the_back_end_does_not_tell_is_refused(codec: Codec) -> None:
+    target, drafter = models(codec)
+    hidden = Weights(("hidden.mean",), np.zeros(3), 0.0)
+    with pytest.raises(UnsupportedModelError, match="reads hidden of scripted, which its back end does not tell"):
+        AsyncEngine(target, drafter, profile=profile(fits={"fused": Fit(hidden, hidden)}))
+    drafter.signals = frozenset()
+    with pytest.raises(UnsupportedModelError, match="reads the log-probabilities of the drafter"):
+        AsyncEngine(target, drafter, profile=profile())
+
+
+def bench(codec: Codec, methods: Sequence[str], known: Profile | None) -> dict[str, tuple[str, str]]:
+    target, drafter = models(codec)
+    lineup = assemble([parse_method(name) for name in methods], {"plain": target}, drafter, ParseConfig(), 1, known)
+    messages = [{"role": "user", "content": "How many?"}]
+
+    async def run() -> dict[str, tuple[str, str]]:
+        answers = {name: await lineup.answer(name, messages, PARAMS) for name in methods}
+        return {name: (answer.text, answer.trace.method) for name, answer in answers.items()}
+
+    return asyncio.run(run())
+
+
+def test_the_bench_gives_the_profile_to_parse_and_leaves_its_rivals_alone(codec: Codec) -> None:
+    explicit = "parse:judge=prompt:threshold=0.0:full_threshold=0.0"
+    plain = "parse:calibrated=false"
+    methods = ["target", "draft", "cascade", "cascade:calibrated=true", "parse", "parse:judge=prompt", explicit, plain]
+    said = bench(codec, methods, profile())
+    assert said["parse"] == (DRAFT, "parse")
+    assert said["parse:judge=prompt"] == (TARGET, "target")  # of the prompt judge nothing was promised
+    assert said[explicit] == (DRAFT, "parse")
+    assert said["cascade"] == said[plain] == (DRAFT, "parse")  # the scripted target believes everything
+    assert said["cascade:calibrated=true"] == (DRAFT, "parse")
+    unsure = profile(fits={"prompt": always(False), "fused": always(False)})
+    said = bench(codec, methods, unsure)
+    assert [said[method][0] for method in ("cascade", plain)] == [DRAFT, DRAFT]
+    assert [said[method][0] for method in ("cascade:calibrated=true", "parse")] == [TARGET, TARGET]
+
+
+def test_the_command_line_takes_the_profiles_settings_unless_some_are_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "own.profile"
+    profile().save(file)
+    settings = merge({"profile": str(file)}, None)
+    assert (settings.judge, settings.threshold, settings.falls_back) == ("fused", 0.9745, False)
+    assert settings.config == profile().config
+    assert capsys.readouterr().err == ""
+    settings = merge({"profile": str(file), "threshold": 0.5}, None)
+    assert settings.config is not None
+    assert (settings.config.judge, settings.config.threshold, settings.config.full_threshold) == ("fused", 0.5, 0.9692)
+    assert capsys.readouterr().err == "warning: the profile promises nothing for another threshold\n"
+    config = tmp_path / "own.toml"
+    config.write_text(f'profile = "{file}"\ndelta = 99\n')
+    settings = merge({}, config)
+    assert (settings.judge, settings.delta) == ("fused", 99)
+    profile(tried=[]).save(file)
+    assert merge({"profile": str(file)}, None).config is None
+    assert merge({"profile": str(file), "judge": "fused"}, None).config is not None
+
+
+def test_errors_of_the_command_line_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def error(*words: str) -> str:
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == 2
+        heard = capsys.readouterr().err
+        assert heard.count("\n") == 1
+        return heard
+
+    assert "no profile at" in error("generate", "--profile", str(tmp_path / "none"), "Hello")
+    assert "unknown judge 'fuzed'. Did you mean 'fused'?" in error("calibrate", "--judges", "fuzed")
+    assert "max_loss is 1; it must be between 0 and 1" in error("calibrate", "--max-loss", "1")
+    assert "deltas is '16,x'" in error("calibrate", "--deltas", "16,x")
+    assert "cannot write" in error("calibrate", "--output", str(tmp_path / "none" / "a.profile"))
+
+
+def test_a_fingerprint_changes_with_weights_and_template(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(bytes(3_000_000))
+    prints = [fingerprint(tmp_path)]
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
+    prints.append(fingerprint(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes(bytes(3_000_001))
+    prints.append(fingerprint(tmp_path))
+    (tmp_path / "README.md").write_text("What it is.")
+    assert len(set(prints)) == 3
+    assert fingerprint(tmp_path) == prints[-1]
+
+
+def test_settings_of_a_profile_are_those_of_a_config() -> None:
+    """So that a choice can be handed to the engine as it stands."""
+    setting = profile().tried[0].setting
+    config = dataclasses.asdict(setting.config)
+    assert dataclasses.asdict(setting).items() <= config.items()
