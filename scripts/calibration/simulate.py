@@ -85,9 +85,11 @@ def _truth(cases: Sequence[Case], delta: int) -> Truth:
     return Truth({name: np.concatenate([each[name] for each in found]) for name in found[0]}, there, full, lost)
 
 
-def _joined(parts: Sequence[Truth]) -> Truth:
-    found = {name: np.concatenate([part.found[name] for part in parts]) for name in parts[0].found}
-    there, full, lost = (np.concatenate([getattr(part, name) for part in parts]) for name in ("there", "full", "lost"))
+def _joined(chunks: Sequence[Truth]) -> Truth:
+    found = {name: np.concatenate([chunk.found[name] for chunk in chunks]) for name in chunks[0].found}
+    there, full, lost = (
+        np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("there", "full", "lost")
+    )
     return Truth(found, there, full, lost)
 
 
@@ -159,7 +161,7 @@ def line(name: str, own: Mapping[str, Any]) -> str:
 def add_promise(parser: argparse.ArgumentParser) -> None:
     """What is asked of a calibration."""
     parser.add_argument("--judges", default="fused", help="they share the risk: prompt,likelihood for instance")
-    parser.add_argument("--max-loss", type=float, default=0.03)
+    parser.add_argument("--max-loss", type=float, default=0.05)
     parser.add_argument("--confidence", type=float, default=0.9)
     parser.add_argument("--fit-share", type=float, default=Promise.fit_share)
 

@@ -11,7 +11,9 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from parse_engine.backends.base import Model
 from parse_engine.config import ParseConfig, SamplingParams
-from parse_engine.engine import AsyncEngine, EngineOptions, Loadable, Prompt
+from parse_engine.engine import AsyncEngine
+from parse_engine.loadable import EngineOptions, Loadable
+from parse_engine.prompt import Prompt
 from parse_engine.text import Message
 from parse_engine.trace import Answer, Event, Method
 

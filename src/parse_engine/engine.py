@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self, TypedDict, Unpack, cast
+from typing import Any
 
 from parse_engine.backends.base import Model, Usage
-from parse_engine.backends.load import LoadOptions, load_pair
 from parse_engine.clock import Clock, Phase
-from parse_engine.config import AUTO, ParseConfig, SamplingParams
+from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.errors import (
     BackendError,
     ConfigError,
@@ -23,10 +21,12 @@ from parse_engine.errors import (
     PromptError,
     UnsupportedModelError,
 )
+from parse_engine.loadable import Loadable
 from parse_engine.prefix.draft import NO_DRAFT, Draft, Drafted
 from parse_engine.prefix.verifier import Verdict, Verifier
 from parse_engine.profile import Profile
-from parse_engine.text import Message, Writer
+from parse_engine.prompt import Prompt, encode
+from parse_engine.text import Writer
 from parse_engine.trace import (
     Answer,
     Committed,
@@ -39,8 +39,6 @@ from parse_engine.trace import (
     Trace,
     Verified,
 )
-
-Prompt = str | Sequence[Message]
 
 NO_PROMISE = "the profile promises nothing for any setting, so the target answers alone."
 
@@ -61,61 +59,6 @@ class Flight:
         if isinstance(event, Committed | Continuing) and event.text:
             self.clock.first()
         self.listener(event)
-
-
-class EngineOptions(TypedDict, total=False):
-    """How answers are given. All may be left out."""
-
-    thinking: bool | None
-    """`enable_thinking` of the chat templates that know it; None leaves their default."""
-    concurrency: int | None
-    """Most answers in flight; None: as many as the models can take."""
-    max_waiting: int | None
-    """Most answers waiting for their turn; None: no limit."""
-    draft_timeout: float | None
-    """Seconds after which a draft is given up and the target answers alone; None: never."""
-    profile: Profile | None
-    """What `parse-engine calibrate` made for these two models: fitted judges, and unless `config` is given the settings
-    for which a loss was promised. Where none could be, the target answers alone."""
-
-
-class Options(EngineOptions, LoadOptions, total=False):
-    """All that `load` takes."""
-
-
-class Loadable:
-    """An engine made of two models, which can also be named."""
-
-    def __init__(
-        self, target: Model, drafter: Model | None, config: ParseConfig | None = None, **options: Unpack[EngineOptions]
-    ):
-        raise NotImplementedError
-
-    @classmethod
-    def load(
-        cls,
-        target: str | Path = AUTO,
-        draft: str | Path | None = AUTO,
-        *,
-        config: ParseConfig | None = None,
-        **options: Unpack[Options],
-    ) -> Self:
-        """Load a target and a drafter by catalog name, hub id or folder; see `EngineOptions` and `LoadOptions`.
-
-        Args:
-            target: auto is the embedded target, or with an address what the server serves.
-            draft: auto is the embedded target's own drafter, none for any other, or with an address what the server
-                serves; None loads the target alone, for method `target`.
-
-        Raises:
-            ConfigError: an option is unknown, or options contradict each other.
-            ModelError: a model is unknown, absent or unsuited.
-            DeviceError: CUDA was asked for and is absent.
-            BackendError: a server does not answer.
-        """
-        given: dict[str, Any] = {**options}
-        own: Any = {name: given.pop(name) for name in EngineOptions.__annotations__ if name in given}
-        return cls(*load_pair(target, draft, **cast(LoadOptions, given)), config, **own)
 
 
 class AsyncEngine(Loadable):
@@ -364,7 +307,7 @@ class AsyncEngine(Loadable):
 
     def tokens(self, model: Model, prompt: Prompt, flight: Flight, *, judged: bool = False) -> list[int]:
         """The prompt in a model's tokens, checked for room, that of the judge's suffix included."""
-        tokens = self._encode(model, prompt, flight.raw)
+        tokens = encode(model, prompt, raw=flight.raw, thinking=self.thinking)
         suffix = self.verifier.longest_suffix if self.verifier and judged else 0
         room = model.context_length - len(tokens) - suffix
         if room < flight.params.max_tokens:
@@ -375,39 +318,6 @@ class AsyncEngine(Loadable):
                 f"{model.context_length} tokens of context of {model.name}. {advice}"
             )
         return tokens
-
-    def _encode(self, model: Model, prompt: Prompt, raw: bool) -> list[int]:
-        text = prompt if isinstance(prompt, str) else _contents(prompt)
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise PromptError("the prompt is not valid Unicode: it has half a surrogate pair. Give it as UTF-8 text.")
-        if not text.strip():
-            raise PromptError("the prompt is empty. Give a question, a list of messages, or a text to continue.")
-        if isinstance(prompt, str):
-            if raw or not model.codec.has_chat_template:
-                return model.codec.encode(prompt, special=True)
-            prompt = [{"role": "user", "content": prompt}]
-        if raw or not model.codec.has_chat_template:
-            why = "raw was asked for" if raw else f"{model.name} has no chat template"
-            raise PromptError(f"chat messages were given and {why}. Give the prompt as one text.")
-        return model.codec.encode(model.codec.render(prompt, thinking=self.thinking))
-
-
-def _contents(messages: Sequence[Message]) -> str:
-    """The contents of chat messages, one after the other.
-
-    Raises:
-        PromptError: what was given is no list of messages, or a role or a content is no text.
-    """
-    if not isinstance(messages, Sequence):
-        raise PromptError(f"the prompt is of type {type(messages).__name__}. Give a text, or a list of chat messages.")
-    for number, message in enumerate(messages, start=1):
-        for key in ("role", "content"):
-            if not isinstance(message, Mapping) or not isinstance(message.get(key), str):
-                raise PromptError(
-                    f"chat message {number} has no text as its '{key}'. Give every message as a mapping with the "
-                    "texts 'role' and 'content'."
-                )
-    return "".join(message["content"] for message in messages)
 
 
 async def _write(

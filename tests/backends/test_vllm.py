@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("vllm")
 
 from parse_engine import Answer, AsyncEngine, Engine, ParseConfig, SamplingParams
-from parse_engine.backends.base import Usage
+from parse_engine.backends.base import Scores, Usage, VerifyRequest
 from parse_engine.backends.hf import HFModel
 from parse_engine.backends.vllm import VLLMModel
 from parse_engine.bench.passes import expected_tokens, random_request
@@ -96,6 +97,54 @@ def test_verification_is_one_step_and_shares_every_full_block(target: VLLMModel,
     usage = asyncio.run(verify())
     assert usage.verify_passes == 1
     assert usage.computed_tokens == expected_tokens(request, target.block_size)
+
+
+@pytest.mark.parametrize("prompt_tokens", [60, 97, 20])
+def test_signals_are_those_of_transformers_and_take_the_same_step(target: VLLMModel, prompt_tokens: int) -> None:
+    """Also for a draft that was read before: then its rows are in the cache, and have to be computed again."""
+    request = replace(
+        random_request(target, prompt_tokens=prompt_tokens, draft_tokens=70, prefixes=3),
+        signals=frozenset({"logprobs"}),
+    )
+    own = asyncio.run(HFModel.load(resolve("embedded-target"), device="cpu", dtype="float32").verify(request, Usage()))
+
+    async def twice() -> list[tuple[Scores, Usage]]:
+        await target.forget()
+        pairs = []
+        for usage in (Usage(), Usage()):
+            pairs.append((await target.verify(request, usage), usage))
+        return pairs
+
+    pairs = asyncio.run(twice())
+    for scores, _ in pairs:
+        assert scores.logprobs == pytest.approx(own.logprobs, abs=1e-3)
+        assert scores.agrees == own.agrees
+        assert scores.labels is not None
+        assert [p for pair in scores.labels for p in pair] == pytest.approx(
+            [p for pair in own.labels or () for p in pair], abs=1e-4
+        )
+    (_, first), _ = pairs
+    block = target.block_size
+    ahead = (prompt_tokens - 1) // block * block
+    read = prompt_tokens + 70 - ahead  # the draft, and what of the prompt fills no block
+    asked = sum(
+        (prompt_tokens + end) % block + len(s) for end, s in zip(request.boundaries, request.suffixes, strict=True)
+    )
+    assert (first.verify_passes, first.computed_tokens) == (1, ahead + read + asked)
+
+
+def test_decoding_tells_the_log_probabilities_of_its_tokens(target: VLLMModel) -> None:
+    prompt = target.codec.encode(target.codec.render([{"role": "user", "content": questions(1)[0]}]))
+
+    async def run() -> tuple[Usage, Scores]:
+        usage = Usage(logprobs=[])
+        tokens = [token async for token in target.decode(prompt, PARAMS, 20, usage)]
+        request = VerifyRequest(tuple(prompt), tuple(tokens), (20,), signals=frozenset({"logprobs"}))
+        await target.forget()
+        return usage, await target.verify(request, Usage())
+
+    usage, scores = asyncio.run(run())
+    assert usage.logprobs == pytest.approx(scores.logprobs, abs=1e-3)
 
 
 def test_the_continuation_finds_prompt_and_kept_draft_in_the_cache(target: VLLMModel) -> None:

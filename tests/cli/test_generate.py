@@ -24,7 +24,7 @@ def test_the_text_goes_to_stdout_and_nothing_to_stderr(run: Run, calls: Calls) -
             "target": "embedded-target",
             "draft": "embedded-drafter",
             "config": ParseConfig(),
-                "profile": None,
+            "profile": None,
             "thinking": None,
             "concurrency": None,
             "draft_timeout": None,

@@ -96,14 +96,29 @@ class VLLMModel:
 
     async def verify(self, request: VerifyRequest, usage: Usage) -> Scores:
         base = [*request.prompt, *request.draft]
-        asked: list[tuple[list[int], Any]] = []
-        if request.signals:
-            asked.append((base, _sampling(max_tokens=1, prompt_logprobs=0)))
+        reading = _reading(request, self.block_size) if request.signals else []
         # The longest prefix first: the others find its blocks in the same step.
         ids = sorted({*request.labels[0], *request.labels[1]})
         verdict = _sampling(max_tokens=1, **({"logprobs": _TOP} if self._top_only else {"logprob_token_ids": ids}))
-        for end, suffix in reversed([*zip(request.boundaries, request.suffixes, strict=bool(request.suffixes))]):
-            asked.append(([*base[: len(request.prompt) + end], *suffix], verdict))
+        asking = [
+            ([*base[: len(request.prompt) + end], *suffix], verdict)
+            for end, suffix in reversed([*zip(request.boundaries, request.suffixes, strict=bool(request.suffixes))])
+        ]
+        outputs = await self._pass([*reading, *asking], usage)
+        scores = Scores()
+        if reading:
+            read = outputs[len(reading) - 1]
+            if read.num_cached_tokens >= len(request.prompt):  # the same draft again: not all of its rows were computed
+                [read] = await self._pass([(base, _sampling(max_tokens=1, prompt_logprobs=0))], usage)
+            scores = _likelihood(read.prompt_logprobs[-len(request.draft) :], request.draft)
+        if not request.suffixes:
+            return scores
+        # From the shortest prefix to the longest again.
+        labels = [_masses(output.outputs[0].logprobs[0], request) for output in reversed(outputs[len(reading) :])]
+        return replace(scores, labels=tuple(labels))
+
+    async def _pass(self, asked: list[tuple[list[int], Any]], usage: Usage) -> list[Any]:
+        """The outputs of requests that enter one step together, each of one token."""
         outputs: dict[int, Any] = {}
         steps = 0
         with Group(self._pump, self._engine, asked) as group:
@@ -112,14 +127,7 @@ class VLLMModel:
                 outputs[number] = output
                 usage.computed_tokens += len(asked[number][0]) - output.num_cached_tokens
         usage.verify_passes += steps
-        scores = Scores()
-        if request.signals:
-            scores = _likelihood(outputs.pop(0).prompt_logprobs[len(request.prompt) :], request.draft)
-        if not request.suffixes:
-            return scores
-        # From the shortest prefix to the longest again.
-        labels = [_masses(outputs[number].outputs[0].logprobs[0], request) for number in sorted(outputs, reverse=True)]
-        return replace(scores, labels=tuple(labels))
+        return [outputs[number] for number in range(len(asked))]
 
     async def forget(self) -> bool:
         return bool(await asyncio.wrap_future(self._pump.call(lambda: self._engine.core.reset_prefix_cache())))
@@ -195,6 +203,19 @@ def _sampling(**settings: Any) -> Any:
 
     settings.setdefault("temperature", 0.0)
     return VLLMSamplingParams(detokenize=False, output_kind=RequestOutputKind.DELTA, **settings)
+
+
+def _reading(request: VerifyRequest, block_size: int) -> list[tuple[list[int], Any]]:
+    """Requests that tell the log-probabilities of the draft: the last of them.
+
+    vLLM reads those of all rows that a request computes, which takes the LM head, and lets such a request find nothing
+    in the prefix cache lest some be missing. Those of the prompt are not wanted: its full blocks go first, as a
+    request of their own, and the other may find them.
+    """
+    ahead = (len(request.prompt) - 1) // block_size * block_size  # the prompt's last row is needed: it predicts
+    read = _sampling(max_tokens=1, prompt_logprobs=0, skip_reading_prefix_cache=False)
+    first = [(list(request.prompt[:ahead]), _sampling(max_tokens=1))] if ahead else []
+    return [*first, ([*request.prompt, *request.draft], read)]
 
 
 def _masses(logprobs: Mapping[int, Any], request: VerifyRequest) -> tuple[float, float]:

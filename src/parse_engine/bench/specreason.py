@@ -11,11 +11,12 @@ from parse_engine.backends.base import Model
 from parse_engine.bench.methods import Score, StepEnd
 from parse_engine.clock import Phase
 from parse_engine.config import ParseConfig, SamplingParams
-from parse_engine.engine import AsyncEngine, Flight, Prompt
+from parse_engine.engine import AsyncEngine, Flight
 from parse_engine.errors import BackendError, PromptError
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.suffix import suffix_text
 from parse_engine.prefix.verifier import prompt_judge
+from parse_engine.prompt import Prompt
 from parse_engine.text import Writer
 from parse_engine.trace import Answer, BoundaryVerdict, Continuing, FinishReason, Method, Trace
 

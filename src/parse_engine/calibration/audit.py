@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from parse_engine.calibration.agreement import same_answer
 from parse_engine.config import SamplingParams
-from parse_engine.engine import AsyncEngine, Prompt
+from parse_engine.engine import AsyncEngine
+from parse_engine.prompt import Prompt
 from parse_engine.trace import Answer
 
 LEVEL = 0.01

@@ -144,7 +144,7 @@ def _columns(names: Sequence[str], part: Rows) -> _Columns:
 
 def _regress(names: Sequence[str], columns: _Columns, truth: NDArray[np.bool_], strength: float) -> Weights:
     """One regression, with everything linear folded into its weights."""
-    model = LogisticRegression(C=strength, solver="newton-cholesky").fit(columns.values, truth)  # few columns
+    model = LogisticRegression(C=strength, solver="newton-cholesky", tol=1e-6).fit(columns.values, truth)
     learnt = model.coef_[0]
     return Weights(tuple(names), columns.back @ learnt, float(model.intercept_[0] - columns.shift @ learnt))
 

@@ -19,7 +19,7 @@ from parse_engine.trace import Answer, Done, Event
 
 if TYPE_CHECKING:
     from parse_engine.blocking import Engine
-    from parse_engine.engine import Prompt
+    from parse_engine.prompt import Prompt
 
 DEFAULTS = GenerateSettings()
 

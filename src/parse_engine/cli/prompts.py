@@ -12,7 +12,7 @@ from parse_engine.cli.settings import GenerateSettings
 from parse_engine.errors import ConfigError, DataError, PromptError
 
 if TYPE_CHECKING:
-    from parse_engine.engine import Prompt
+    from parse_engine.prompt import Prompt
     from parse_engine.text import Message
 
 
