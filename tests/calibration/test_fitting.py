@@ -124,15 +124,14 @@ def test_rows_of_one_case_are_never_parted(known: tuple[Rows, Rows]) -> None:
             assert len(learn.owner) + len(check.owner) == len(part.owner)
 
 
-def test_one_case_with_all_rows_of_a_kind_stops_nothing() -> None:
+def test_one_case_with_all_rows_of_a_kind_is_too_little_to_learn_from() -> None:
     """Without it there was one kind alone to learn from, which scikit-learn refuses."""
-    owner = np.repeat(np.arange(10), FEWEST)
+    owner = np.repeat(np.arange(40), 20)
     generator = np.random.default_rng(0)
-    part = Rows({VERDICT: generator.normal(size=len(owner))}, owner != 3, owner)
-    assert len(list(_folds(part))) == 4
-    fitted = fit("prompt", frozenset(), part, part)
-    assert fitted is not None
-    assert np.isfinite(fitted.full.values).all()
+    found = {VERDICT: generator.normal(size=len(owner))}
+    assert len(list(_folds(Rows(found, owner != 3, owner)))) == 4
+    assert fit("prompt", frozenset(), *[Rows(found, owner != 3, owner)] * 2) is None
+    assert fit("prompt", frozenset(), *[Rows(found, owner >= FEWEST, owner)] * 2) is not None
 
 
 def test_one_case_alone_cannot_be_learnt_from() -> None:

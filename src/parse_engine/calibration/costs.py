@@ -31,9 +31,9 @@ class Costs:
     """Seconds, with `concurrency` answers in flight: an answer's share of the wall clock."""
 
     target: float
-    """Per token that the target writes."""
+    """Per token that the target writes, its share of the prompt's rows included."""
     draft: float
-    """Per token that the drafter writes."""
+    """The same of the drafter."""
     verify: float
     """Per pass, however long."""
     row: float
@@ -43,15 +43,14 @@ class Costs:
 
     def alone(self, case: Case) -> float:
         """Of the target's own answer."""
-        return case.prompt_tokens * self.row + case.target.tokens * self.target
+        return case.target.tokens * self.target
 
     def parse(self, case: Case, prefixes: int, accepted: int | None, *, asks: bool, reads: bool) -> float:
         """Of PARSE with so many judged prefixes; `accepted`: which of the case's ends is committed, None for none."""
-        drafting = case.prompt_tokens * self.row * self.draft / self.target + case.draft.tokens * self.draft
         rows = case.prompt_tokens + case.draft.tokens + (prefixes * case.suffix_tokens if asks else 0)
         judging = self.verify + rows * self.row + (case.draft.tokens * self.read if reads else 0.0)
         left = case.target.tokens if accepted is None else case.outcomes[accepted].tokens
-        return drafting + judging * bool(prefixes) + left * self.target
+        return case.draft.tokens * self.draft + judging * bool(prefixes) + left * self.target
 
 
 def reads_tokens(fit: Fit) -> bool:
@@ -68,7 +67,6 @@ def costs_of(stages: Iterable[Mapping[str, Any]], passes: Sequence[tuple[int, in
     rows, read, spent = (np.array(column, dtype=np.float64) for column in zip(*passes, strict=True))
     found, _ = nnls(np.stack([np.ones_like(rows), rows, read], axis=1), spent)
     verify, row, each = (float(value) for value in found)
-    # An answer's seconds hold those of its prompt, which a pass tells.
     target, draft = (seconds[stage] / max(tokens[stage], 1) for stage in ("target", "draft"))
     return Costs(target, draft, verify, row, each)
 

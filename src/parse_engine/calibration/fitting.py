@@ -27,8 +27,10 @@ COMPONENTS = 48  # of the hidden states
 FOLDS = 5
 STRENGTHS = (0.003, 0.03, 0.3)
 """Inverse regularisation strengths that are tried (scikit-learn's C); the best by cross-validation is taken."""
-FEWEST = 20
-"""Rows of each kind, without which nothing is fitted."""
+FEWEST = 8
+"""Questions with rows of each kind, without which nothing is fitted."""
+NOTHING = -1e9
+"""Log-odds of a part that cannot be learnt: it accepts nothing. Finite, as JSON has no infinity."""
 
 _READS: Mapping[Judge, tuple[str, ...]] = {
     "prompt": (VERDICT,),
@@ -88,13 +90,13 @@ def fit(judge: Judge, signals: frozenset[Signal], full: Rows, prefixes: Rows) ->
     parts = [_fit(names, part) for part in (full, prefixes)]
     if parts[0] is None and parts[1] is None:
         return None
-    never = Weights((PLACE[0],), np.zeros(1), float("-inf"))  # a part that cannot be learnt accepts nothing
+    never = Weights((PLACE[0],), np.zeros(1), NOTHING)
     first, second = (never if part is None else part for part in parts)
     return Fit(first, second)
 
 
 def _fit(names: Sequence[str], part: Rows) -> Weights | None:
-    if min(part.truth.sum(), (~part.truth).sum()) < FEWEST:
+    if min(len(np.unique(part.owner[kind])) for kind in (part.truth, ~part.truth)) < FEWEST:
         return None
     losses = [_losses(names, learn, check) for learn, check in _folds(part)]
     if not losses:

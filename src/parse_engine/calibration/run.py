@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,8 +27,6 @@ from parse_engine.prefix.judges import Fit
 from parse_engine.prefix.verifier import prompt_judge
 from parse_engine.profile import Profile, Ranking, Tried, choose
 
-SEED = 20_260_504
-
 
 @dataclass(frozen=True, kw_only=True)
 class Promise:
@@ -43,16 +42,17 @@ class Promise:
 
 
 def part(cases: Sequence[Case], share: float) -> tuple[list[Case], list[Case]]:
-    """The cases for fitting and those for testing, a random half of every task's that never changes."""
-    fitting: list[Case] = []
-    testing: list[Case] = []
-    for task in dict.fromkeys(case.task for case in cases):
-        own = [case for case in cases if case.task == task]
-        order = np.random.default_rng(SEED).permutation(len(own))
-        first = round(share * len(own))
-        fitting += [own[at] for at in order[:first]]
-        testing += [own[at] for at in order[first:]]
-    return fitting, testing
+    """The cases for fitting, about that share of them, and those for testing.
+
+    A question's part is drawn by its name: with more questions another time, those of before stay where they were.
+    """
+    fitting = [case for case in cases if _drawn(case) < share]
+    return fitting, [case for case in cases if _drawn(case) >= share]
+
+
+def _drawn(case: Case) -> float:
+    """In [0, 1), evenly, and always the same for a question."""
+    return zlib.crc32("/".join(case.key).encode()) / 2**32
 
 
 async def calibrate(
@@ -130,6 +130,7 @@ def search(
     level = (1 - promise.confidence) / len(promise.judges)
     full, prefixes = rows(fitting, deltas)
     fits: dict[str, Fit] = {}
+    tested: dict[str, list[Scored]] = {}
     tried: list[Tried] = []
     rankings: dict[str, Ranking] = {}
     for judge in promise.judges:
@@ -139,7 +140,7 @@ def search(
         settings = list(grid(judge, crossed, deltas, max_prefixes))
         order = in_order(settings, fitting, crossed, fitted, costs)
         scored = [score(case, fitted, deltas) if case.judged else {} for case in testing]
-        fits[judge] = fitted
+        fits[judge], tested[judge] = fitted, scored
         tried += test(order, testing, scored, fitted, costs, max_loss=promise.max_loss, level=level)
         rankings[judge] = _ranking(testing, scored, max(deltas))
     if not fits:
@@ -150,9 +151,8 @@ def search(
     choice = choose(tried)
     different = 0
     if choice is not None:
-        fitted = fits[choice.setting.judge]
-        scored = [score(case, fitted, deltas) if case.judged else {} for case in testing]
-        different = simulate(choice.setting, testing, scored, fitted, costs).different
+        judge = choice.setting.judge
+        different = simulate(choice.setting, testing, tested[judge], fits[judge], costs).different
     return Found(fits, tried, rankings, upper_bound(different, len(testing), promise.confidence))
 
 

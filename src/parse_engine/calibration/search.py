@@ -2,8 +2,9 @@
 
 The questions are parted in two. On the first part judges are fitted, and the grid of settings is put in an order: by
 how risky they look there, leaving out what is no faster than a safer one. On the second part the settings are tested in
-that order until one fails (guarantee.py): since the order does not depend on the second part, the whole error budget
-goes to every test. Several judges share the budget evenly.
+that order until one fails (guarantee.py): since the order depends on no outcome of the second part, the whole error
+budget goes to every test. (The cost model knows the seconds and lengths of all questions, and no outcome.) Several
+judges share the budget evenly.
 """
 
 from __future__ import annotations

@@ -222,5 +222,8 @@ def _with_profile(profile: Profile, values: Mapping[str, Any]) -> GenerateSettin
     settings = GenerateSettings.from_mapping({**chosen, **values})
     if changed := sorted(calibrated & {*values}):
         typer.echo(f"warning: the profile promises nothing for another {' or '.join(changed)}", err=True)
+    made_for = {name: profile.sampling[name] for name in ("temperature", "top_p")}
+    if other := [f"{name} {value:g}" for name, value in made_for.items() if getattr(settings, name) != value]:
+        typer.echo(f"warning: the profile promises what it does for {' and '.join(other)}", err=True)
     object.__setattr__(settings, "falls_back", not chosen and not changed)
     return settings
