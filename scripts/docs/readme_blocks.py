@@ -26,7 +26,6 @@ METHODS = {
 PAIRS = {
     "embedded.json": "embedded pair",
     "real-pair-gsm8k.json": "Qwen2.5-Coder 1.5B, drafter 0.5B",
-    "real-pair-humaneval.json": "Qwen2.5-Coder 1.5B, drafter 0.5B",
 }
 
 

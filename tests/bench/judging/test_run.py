@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -12,6 +13,7 @@ from parse_engine.bench.judging.processbench import Solution, load_solutions
 from parse_engine.bench.judging.run import Panel, judge_solutions, step_ends
 from parse_engine.cli import bench
 from parse_engine.errors import ConfigError, DataError
+from parse_engine.prefix.judges import Fit, Weights
 from parse_engine.text import Codec
 from tests.conftest import byte_tokenizer
 from tests.scripted import ScriptedModel
@@ -59,6 +61,19 @@ def test_the_likelihood_judge_adds_no_tokens(codec: Codec) -> None:
     judged = asyncio.run(judge_solutions(panel(target, "likelihood"), SOLUTIONS))
     assert target.verified[0].suffixes == ()
     assert (judged[0].suffix_tokens, judged[0].label_mass) == (0, ())
+
+
+def test_a_fitted_judge_reads_what_the_drafter_thinks_of_a_solution(codec: Codec) -> None:
+    """It has not written the solution, so it is asked for its log-probabilities of it in a pass of its own."""
+    target, drafter = ScriptedModel(codec, ""), ScriptedModel(codec, "")
+    weights = Weights(("prefix.drafter",), np.array([1.0]), 2.0)
+    own = Panel.of(["prompt", "fused"], ParseConfig(), target, drafter, {"fused": Fit(weights, weights)})
+    [judged] = asyncio.run(judge_solutions(own, SOLUTIONS[:1]))
+    assert [request.signals for request in drafter.verified] == [{"logprobs"}]
+    assert len(target.verified) == 1
+    assert judged.confidences["fused"] == pytest.approx([1 / (1 + np.exp(-2.0))] * 2)  # scripted models are sure
+    with pytest.raises(ConfigError, match="reads the drafter's own probabilities"):
+        Panel.of(["fused"], ParseConfig(), target, None, {"fused": Fit(weights, weights)})
 
 
 def test_ends_of_steps_are_ends_of_tokens(codec: Codec) -> None:
