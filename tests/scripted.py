@@ -60,7 +60,7 @@ class ScriptedModel:
         return Scores(
             labels=tuple((p, 1 - p) for p in beliefs),
             logprobs=(0.0,) * len(request.draft),
-            agrees=(self.agrees,) * len(request.draft),
+            agrees=tuple(self.agrees and self._agreeing(request, at, 1) > 0 for at in range(len(request.draft))),
             agreeing=lambda accepted: self._agreeing(request, accepted) if self.agrees else 0,
         )
 
@@ -74,6 +74,7 @@ class ScriptedModel:
         start = list(tokens).index(self.codec.encode("<|assistant|>")[0]) + 1
         return [*self.answer[len(tokens) - start :], *(self.eos if self.ends else self.answer * 50)]
 
-    def _agreeing(self, request: VerifyRequest, accepted: int) -> int:
-        pairs = zip(self._script([*request.prompt, *request.draft[:accepted]]), request.draft[accepted:], strict=False)
+    def _agreeing(self, request: VerifyRequest, accepted: int, most: int | None = None) -> int:
+        script = self._script([*request.prompt, *request.draft[:accepted]])
+        pairs = zip(script[:most], request.draft[accepted:], strict=False)
         return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

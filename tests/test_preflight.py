@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from parse_engine.backends.hf import HFModel
 from parse_engine.config import ParseConfig
+from parse_engine.models.fingerprint import fingerprint
+from parse_engine.models.resolve import resolve
 from parse_engine.preflight import CacheFacts, Finding, check, pair_findings, sharing_findings
+from parse_engine.profile import Profile
 from parse_engine.text import Codec
+from tests.calibration.profiles import fit, make_profile
 from tests.conftest import byte_tokenizer
 
 CONFIG = ParseConfig(max_prefixes=16)
@@ -54,3 +61,80 @@ def test_an_unknown_judge_prompt_is_a_finding() -> None:
     found = check("embedded-target", None, ParseConfig(judge_prompt="v0"), 512, {})
     assert [finding.level for finding in found if finding.level != "ok"] == ["fail"]
     assert isinstance(found[0], Finding)
+
+
+PAIR = ("embedded-target", "embedded-drafter")
+FUSED = ParseConfig(judge="fused")
+
+
+def embedded_profile(*names: str, **changes: Any) -> Profile:
+    """Of the embedded pair, with judges that read these features."""
+    target, draft = (fingerprint(resolve(name)) for name in PAIR)
+    own = {"target_fingerprint": target, "draft_fingerprint": draft, "fits": {"fused": fit(*names)}}
+    return make_profile(**{**own, **changes})
+
+
+def said(config: ParseConfig, profile: Profile | None) -> dict[str, str]:
+    """Level by text."""
+    return {finding.text: finding.level for finding in check(*PAIR, config, 512, {}, profile)}
+
+
+def test_a_judge_that_has_to_be_fitted_needs_its_profile() -> None:
+    """With a profile as without one it was said to have to be fitted."""
+    [text] = [text for text, level in said(FUSED, None).items() if level == "fail"]
+    assert "judge 'fused' has to be fitted" in text
+    assert "fail" not in said(FUSED, embedded_profile("verdict")).values()
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "suffix"),
+    [
+        (["verdict"], "judge 'fused' is fitted, and reads verdicts", True),
+        (["verdict", "segment.mean"], "judge 'fused' is fitted, and reads verdicts, logprobs of the target", True),
+        (
+            ["hidden.last", "prefix.gap"],
+            "judge 'fused' is fitted, and reads hidden of the target, logprobs of the target, log-probabilities of the "
+            "drafter; it asks for no verdicts and needs no suffix",
+            False,
+        ),
+        (
+            ["place.share"],
+            "judge 'fused' is fitted, and reads lengths alone; it asks for no verdicts and needs no suffix",
+            False,
+        ),
+    ],
+)
+def test_a_fitted_judge_is_called_by_its_name_and_what_it_reads(names: list[str], text: str, suffix: bool) -> None:
+    """Every judge but the one that asks was called the likelihood judge, which needs no suffix."""
+    found = said(FUSED, embedded_profile(*names))
+    assert found[text] == "ok"
+    assert any("the judge's suffix has" in each for each in found) == suffix
+    assert any("the labels are tokens" in each for each in found) == suffix
+    assert not any("the likelihood judge" in each for each in found)
+
+
+def test_what_the_back_end_does_not_tell_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = embedded_profile("hidden.last", "prefix.gap")
+    assert "fail" not in said(FUSED, profile).values()
+    monkeypatch.setattr(HFModel, "signals", frozenset({"logprobs"}))  # a back end that tells less
+    hidden, drafted = [text for text, level in said(FUSED, profile).items() if level == "fail"]
+    assert "judge 'fused' reads hidden of embedded-target, which its back end does not tell" in hidden
+    assert "judge 'fused' reads the log-probabilities of the drafter" in drafted
+    monkeypatch.setattr(HFModel, "signals", frozenset())
+    [plain] = [text for text, level in said(ParseConfig(judge="likelihood"), None).items() if level == "fail"]
+    assert "judge 'likelihood' reads logprobs of embedded-target" in plain
+
+
+@pytest.mark.parametrize(("role", "field"), [("target", "target_fingerprint"), ("drafter", "draft_fingerprint")])
+def test_a_profile_of_other_models_fails(role: str, field: str) -> None:
+    found = check(*PAIR, FUSED, 512, {}, embedded_profile("verdict", **{field: "another"}))
+    [failed] = [finding for finding in found if finding.level == "fail"]
+    assert failed.text.startswith(f"the profile was made for the {role}")
+    assert "parse-engine calibrate" in failed.advice
+    assert sum(finding.text.startswith("the profile was made for this") for finding in found) == 1
+
+
+def test_a_profile_without_a_promise_is_a_warning() -> None:
+    profile = embedded_profile("verdict", tried=[])
+    [text] = [text for text, level in said(FUSED, profile).items() if level == "warn"]
+    assert "promises no setting" in text

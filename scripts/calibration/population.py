@@ -76,6 +76,7 @@ def _case(name: str, generator: np.random.Generator, width: int) -> Case:
     return Drawn(
         task="population",
         question=name,
+        asked="",
         prompt_tokens=60,
         target=target,
         draft=draft,

@@ -1,7 +1,8 @@
 """Whether the promise holds on real records: `python scripts/calibration/splits.py CASES_DIR... --output FILE`.
 
 Parts the cases that `parse-engine calibrate` has kept, of one pair of models per directory, at random and many times:
-all of calibration is done with the one part, and the setting that is promised is tried on the other.
+all of calibration is done with the one part, and the setting that is promised is tried on the other. Which questions of
+a part are for fitting and which for testing is drawn anew as well, not by name as `parse-engine calibrate` does it.
 
 A loss above the promised one on the held-out part does not yet break the promise, which is of the risk: where that lies
 just below the limit, the losses of a few hundred questions lie above it nearly every other time. So the splits are
@@ -30,7 +31,7 @@ from parse_engine.bench.provenance import check_writable, describe, write_json
 from parse_engine.calibration.cases import Case, Cases
 from parse_engine.calibration.collect import read_costs
 from parse_engine.calibration.costs import Costs
-from parse_engine.calibration.run import Promise, part, search
+from parse_engine.calibration.run import Promise, search
 from parse_engine.calibration.search import score, simulate
 from parse_engine.config import ParseConfig
 from parse_engine.errors import ConfigError
@@ -76,17 +77,28 @@ def stage_costs(stages: Sequence[Mapping[str, Any]]) -> Costs:
     return Costs(target, draft, total["verify", "seconds"] / total["verify", "calls"], row=0.0, read=0.0)
 
 
+def parts(
+    cases: Sequence[Case], number: int, share: float, fit_share: float
+) -> tuple[list[Case], list[Case], list[Case]]:
+    """The cases of one of the splits, drawn at random: for fitting, for testing, and those held out.
+
+    Args:
+        share: of all cases, that calibration gets.
+        fit_share: of these, that are for fitting.
+    """
+    order = np.random.default_rng([SEED, number]).permutation(len(cases))
+    own = round(share * len(cases))
+    fitting, testing, held = np.split(order, [round(fit_share * own), own])
+    return [cases[at] for at in fitting], [cases[at] for at in testing], [cases[at] for at in held]
+
+
 def split(cases: Sequence[Case], number: int, share: float, promise: Promise, costs: Costs) -> Split | None:
     """One of the splits; None where nothing is promised."""
-    order = np.random.default_rng([SEED, number]).permutation(len(cases))
-    first = round(share * len(cases))
-    own, held = [cases[at] for at in order[:first]], [cases[at] for at in order[first:]]
+    fitting, testing, held = parts(cases, number, share, promise.fit_share)
     judged = next(case for case in cases if case.judged)
     deltas = sorted(judged.cuts)
     try:
-        found = search(
-            *part(own, promise.fit_share), promise, deltas, ParseConfig.max_prefixes, signals_of(judged), costs
-        )
+        found = search(fitting, testing, promise, deltas, ParseConfig.max_prefixes, signals_of(judged), costs)
     except ConfigError:  # no judge could be fitted
         return None
     choice = choose(found.tried)

@@ -204,6 +204,9 @@ class AsyncEngine(Loadable):
             if method == "parse" and self._falls_back:
                 flight.warnings.append(NO_PROMISE)
                 method = "target"
+            elif method == "parse" and self.profile is not None:
+                departures = self.profile.departures(self.config, flight.params)
+                flight.warnings.extend(f"the profile promises nothing for {each}." for each in departures)
             return await self._answer(prompt, flight, method)
 
     @asynccontextmanager

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
+from parse_engine.backends.base import Signal
 from parse_engine.backends.folder import check_target, read_codec, read_config
 from parse_engine.backends.load import LoadOptions, names_of, vllm_options
 from parse_engine.config import AUTO, ParseConfig
 from parse_engine.errors import ParseEngineError
+from parse_engine.models.fingerprint import fingerprint
 from parse_engine.models.resolve import resolve
-from parse_engine.prefix.judges import PromptJudge
-from parse_engine.prefix.verifier import make_judge
+from parse_engine.prefix.judges import FittedJudge, Judge, PromptJudge
+from parse_engine.prefix.verifier import check_told, make_judge
+from parse_engine.profile import Profile
 from parse_engine.text import Codec
 
 T = TypeVar("T")
@@ -41,32 +44,97 @@ class CacheFacts:
     """Most requests of one scheduler step (`max_num_seqs`)."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A model as far as it is known before it is loaded."""
+
+    name: str
+    codec: Codec
+    signals: frozenset[Signal]
+    """What its back end will tell."""
+    fingerprint: str
+    facts: CacheFacts
+
+
 def check(
-    target: str | Path, draft: str | Path | None, config: ParseConfig, max_tokens: int, options: LoadOptions
+    target: str | Path,
+    draft: str | Path | None,
+    config: ParseConfig,
+    max_tokens: int,
+    options: LoadOptions,
+    profile: Profile | None = None,
 ) -> list[Finding]:
-    """All findings about a target, a drafter, and how they are to be run."""
+    """All findings about a target, a drafter, and how they are to be run.
+
+    Args:
+        profile: its judges are the ones that are looked at. Its choice is not taken over: `config` says what is used.
+    """
     target, draft = names_of(target, draft, options.get("target_url"), options.get("draft_url"))
     findings: list[Finding] = []
-    target_codec, facts = _look_at(findings, "target", target, options, alone=draft is None)
-    if target_codec is not None and (judge := _attempt(findings, lambda: make_judge(target_codec, config))) is not None:
-        findings += judge_findings(judge, target_codec, config)
-        if facts is not None:
-            findings += sharing_findings(facts, config, max_tokens, judge.longest_suffix)
-    drafter_codec, _ = _look_at(findings, "draft", draft, options, alone=False) if draft is not None else (None, None)
-    if target_codec is not None and drafter_codec is not None:
-        findings += pair_findings(target_codec, drafter_codec)
+    judge: Judge | None = None
+    large = _look_at(findings, "target", target, options, alone=draft is None)
+    if large is not None:
+        fits = profile.fits if profile else None
+        judge = _attempt(findings, lambda: make_judge(large.codec, config, fits))
+    if large is not None and judge is not None:
+        wanted = judge.signals
+        findings += judge_findings(judge, large.codec, config)
+        _attempt(findings, lambda: check_told(config.judge, wanted, large.name, large.signals))
+        findings += sharing_findings(large.facts, config, max_tokens, judge.longest_suffix)
+    small = _look_at(findings, "draft", draft, options, alone=False) if draft is not None else None
+    if large is not None and small is not None:
+        findings += pair_findings(large.codec, small.codec)
+    if judge is not None and judge.wants_drafter and small is not None and "sampled" not in small.signals:
+        text = f"judge '{config.judge}' reads the log-probabilities of the drafter, which its back end does not tell"
+        findings.append(Finding("fail", text, "Use another judge or back end."))
+    if profile is not None:
+        findings += profile_findings(profile, large, small)
     return findings
 
 
-def judge_findings(judge: Any, codec: Codec, config: ParseConfig) -> Iterator[Finding]:
-    """The judge's labels and suffixes in the target's tokens."""
-    if not isinstance(judge, PromptJudge):
-        yield Finding("ok", "the likelihood judge needs no labels and no suffix")
+def judge_findings(judge: Judge, codec: Codec, config: ParseConfig) -> Iterator[Finding]:
+    """What the judge reads, and its labels and suffixes in the target's tokens."""
+    asking = judge if isinstance(judge, PromptJudge) else None
+    if isinstance(judge, FittedJudge):
+        asking = judge.asking
+        reads = ["verdicts"] if asking else []
+        reads += [f"{signal} of the target" for signal in sorted(judge.signals)]
+        reads += ["log-probabilities of the drafter"] if judge.wants_drafter else []
+        costs = "" if asking else "; it asks for no verdicts and needs no suffix"
+        read = ", ".join(reads) or "lengths alone"
+        yield Finding("ok", f"judge '{config.judge}' is fitted, and reads {read}{costs}")
+    elif asking is None:
+        yield Finding("ok", f"the {config.judge} judge needs no labels and no suffix")
+    if asking is None:
         return
-    labels = " and ".join(repr(codec.decode(ids[:1])) for ids in (judge.correct, judge.incorrect))
+    labels = " and ".join(repr(codec.decode(ids[:1])) for ids in (asking.correct, asking.incorrect))
     yield Finding("ok", f"the labels are tokens of the target: {labels}")
     where = "as given" if config.judge_suffix else "from the chat template" if codec.has_chat_template else "plain text"
-    yield Finding("ok", f"the judge's suffix has {judge.longest_suffix} tokens ({where})")
+    yield Finding("ok", f"the judge's suffix has {asking.longest_suffix} tokens ({where})")
+
+
+def profile_findings(profile: Profile, target: Seen | None, drafter: Seen | None) -> Iterator[Finding]:
+    """Whether a profile is of these models, as far as they are known, and whether it promises anything."""
+    for role, made_for, name, model in (
+        ("target", profile.target_fingerprint, profile.target, target),
+        ("drafter", profile.draft_fingerprint, profile.draft, drafter),
+    ):
+        if model is None:
+            continue
+        if model.fingerprint == made_for:
+            yield Finding("ok", f"the profile was made for this {role}")
+        else:
+            yield Finding(
+                "fail",
+                f"the profile was made for the {role} {name}, and {model.name} is another one or has changed",
+                "Calibrate again (parse-engine calibrate), or use the models that it was made for.",
+            )
+    if profile.choice is None:
+        yield Finding(
+            "warn",
+            "the profile promises no setting that is faster than the target alone",
+            "Calibrate with more questions or a larger --max-loss; until then use --method target.",
+        )
 
 
 def pair_findings(target: Codec, drafter: Codec) -> Iterator[Finding]:
@@ -119,34 +187,30 @@ def sharing_findings(facts: CacheFacts, config: ParseConfig, max_tokens: int, su
         )
 
 
-def _look_at(
-    findings: list[Finding], role: str, name: str | Path, options: LoadOptions, *, alone: bool
-) -> tuple[Codec | None, CacheFacts | None]:
-    """A model's tokenizer and cache, and findings about the model itself."""
+def _look_at(findings: list[Finding], role: str, name: str | Path, options: LoadOptions, *, alone: bool) -> Seen | None:
+    """A model, and findings about it."""
     url = options.get(f"{role}_url")
     if isinstance(url, str):
-        found = _attempt(findings, lambda: _served(findings, role, name, url))
+        seen = _attempt(findings, lambda: _served(findings, role, name, url))
     else:
-        found = _attempt(findings, lambda: _here(findings, role, name, options, alone=alone))
-    codec, facts = found or (None, None)
-    if codec is None or not codec.has_chat_template:
-        return codec, facts
-    if _attempt(findings, lambda: codec.render([{"role": "user", "content": "Hello"}])) is not None:
+        seen = _attempt(findings, lambda: _here(findings, role, name, options, alone=alone))
+    if seen is None or not seen.codec.has_chat_template:
+        return seen
+    if _attempt(findings, lambda: seen.codec.render([{"role": "user", "content": "Hello"}])) is not None:
         findings.append(Finding("ok", f"{role}: the chat template can be used"))
-    return codec, facts
+    return seen
 
 
-def _served(findings: list[Finding], role: str, name: str | Path, url: str) -> tuple[Codec, CacheFacts]:
+def _served(findings: list[Finding], role: str, name: str | Path, url: str) -> Seen:
     from parse_engine.backends.http import HTTPModel
 
     model = HTTPModel.connect(url, name=None if name == AUTO else str(name), role=role)
     findings.append(Finding("ok", f"{role}: {url} serves {model.name}, {model.context_length} tokens of context"))
-    return model.codec, CacheFacts(prefix_caching=model.prefix_caching, block_size=model.block_size)
+    facts = CacheFacts(prefix_caching=model.prefix_caching, block_size=model.block_size)
+    return Seen(model.name, model.codec, model.signals, model.fingerprint, facts)
 
 
-def _here(
-    findings: list[Finding], role: str, name: str | Path, options: LoadOptions, *, alone: bool
-) -> tuple[Codec, CacheFacts]:
+def _here(findings: list[Finding], role: str, name: str | Path, options: LoadOptions, *, alone: bool) -> Seen:
     folder = resolve(name)
     if role == "target":
         check_target(folder)
@@ -154,17 +218,20 @@ def _here(
     text = "full attention in every layer" if role == "target" else f"{read_config(folder).model_type} model"
     findings.append(Finding("ok", f"{role}: {name}, {text}"))
     if options.get("backend") != "vllm":
-        return codec, CacheFacts(block_size=1)
-    from parse_engine.backends.vllm import engine_config
+        from parse_engine.backends.hf import HFModel
+
+        return Seen(str(name), codec, HFModel.signals, fingerprint(folder), CacheFacts(block_size=1))
+    from parse_engine.backends.vllm import VLLMModel, engine_config
 
     own = vllm_options(options, role, alone=alone)
     config = engine_config(folder, name=str(name), dtype=options.get("dtype", "auto"), options=own)
-    return codec, CacheFacts(
+    facts = CacheFacts(
         prefix_caching=bool(config.cache_config.enable_prefix_caching),
         block_size=int(config.cache_config.block_size),
         step_tokens=int(config.scheduler_config.max_num_batched_tokens),
         step_requests=int(config.scheduler_config.max_num_seqs),
     )
+    return Seen(str(name), codec, VLLMModel.signals, fingerprint(folder), facts)
 
 
 def _attempt(findings: list[Finding], step: Callable[[], T]) -> T | None:

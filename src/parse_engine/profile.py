@@ -1,14 +1,15 @@
 """A profile: the judges fitted to a pair of models, and what was promised of which settings on which data.
 
-`parse-engine calibrate` makes it; `generate`, `serve` and `bench` take it. It is one safetensors file: the weights of
-the judges, and everything else as JSON in its metadata.
+`parse-engine calibrate` makes it; the engine, `generate` and `bench` take it. It is one safetensors file: the weights
+of the judges, and everything else as JSON in its metadata.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from parse_engine.config import BoundaryRule, Judge, ParseConfig
+from parse_engine.config import BoundaryRule, Judge, ParseConfig, SamplingParams
 from parse_engine.errors import ConfigError
 from parse_engine.prefix.judges import Fit, Weights
 
@@ -114,6 +115,13 @@ class Profile:
     """By judge."""
 
     @property
+    def digest(self) -> str:
+        """Tells this profile from any other."""
+        content = [json.dumps(to_plain(self), sort_keys=True).encode()]
+        content += [getattr(fit, part).values.tobytes() for fit in self.fits.values() for part in _PARTS]
+        return hashlib.sha256(b"".join(content)).hexdigest()
+
+    @property
     def choice(self) -> Tried | None:
         """The fastest setting that was promised; None where there is none."""
         return choose(self.tried)
@@ -122,6 +130,24 @@ class Profile:
     def config(self) -> ParseConfig | None:
         """The settings of the choice."""
         return self.choice.setting.config if self.choice else None
+
+    def config_on(self, base: ParseConfig, given: Mapping[str, Any]) -> ParseConfig | None:
+        """The settings for an engine: those of the choice, changed by what was `given`; all else is as in `base`.
+
+        None where nothing was promised and nothing given: then the target answers alone.
+        """
+        chosen = asdict(self.choice.setting) if self.choice else {}
+        return replace(base, **{**chosen, **given}) if chosen or given else None
+
+    def departures(self, config: ParseConfig, params: SamplingParams) -> list[str]:
+        """In what an answer under way departs from what was promised, in words; empty where the promise holds."""
+        promised = [each.setting for each in self.tried if each.promised]
+        own = Setting(**{f.name: getattr(config, f.name) for f in fields(Setting)})
+        said = [] if own in promised and config.judge_suffix is None else ["these settings"]
+        for name in ("temperature", "top_p"):
+            if getattr(params, name) != self.sampling[name]:
+                said.append(f"another {name} than {self.sampling[name]:g}")
+        return said
 
     def only(self, judge: Judge) -> Self:
         """The same profile with the settings of one judge alone to choose from.

@@ -301,6 +301,21 @@ def test_a_drafter_tells_the_log_probabilities_of_its_tokens(front: Callable[...
     assert HTTPModel.connect(front(ids_out=False).url, role="draft").signals == frozenset()
 
 
+def test_log_probabilities_that_are_not_one_per_token_are_the_servers_error(front: Callable[..., Front]) -> None:
+    """A server that left some out made a strict zip fail later, with a traceback and no word of the server."""
+    tiny = front()
+    assert isinstance(tiny.answer, TinyServer)
+    model = HTTPModel.connect(tiny.url, role="draft")
+    tiny.answer.top = 0  # from now on it leaves them out
+
+    async def collect() -> list[int]:
+        return [token async for token in model.decode([5, 6, 7], SamplingParams(), 8, Usage(logprobs=[]))]
+
+    with pytest.raises(BackendError, match=r"drafter at .* told 0 log-probabilities for 1 tokens") as caught:
+        run(model, collect())
+    assert one_line(caught.value)
+
+
 # Keys
 
 

@@ -16,6 +16,7 @@ from parse_engine.bench.replay.methods import METHODS
 from parse_engine.bench.replay.profile import PROFILES, Judged, Profile, Recorded, Step, of_records, read_profile
 from parse_engine.bench.replay.run import replay
 from parse_engine.bench.replay.shapes import Shape, find_shape, pair_shapes
+from parse_engine.cli import main
 from parse_engine.cli.bench.replay import replay as command
 from parse_engine.config import ParseConfig
 from parse_engine.errors import ConfigError, DataError, DeviceError, UnsupportedModelError
@@ -250,3 +251,13 @@ def test_vllm_follows_the_profile_too(tmp_path: Path, concurrency: int) -> None:
         concurrency,
     )
     check_lengths(run(tmp_path, pair))
+
+
+@pytest.mark.parametrize("judge", ["head", "fused"])
+def test_a_judge_that_has_to_be_fitted_is_not_offered(judge: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was, and then asked for a profile of calibrate with an option that takes another kind of profile here."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["bench", "replay", "--judge", judge])
+    said = capsys.readouterr().err
+    assert (stopped.value.code, said.count("\n")) == (2, 1)
+    assert f"'{judge}' is not one of 'prompt', 'likelihood'" in said

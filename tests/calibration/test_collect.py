@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ import pytest
 from parse_engine import AsyncEngine, ParseConfig, SamplingParams
 from parse_engine.bench.tasks import Grade, Question
 from parse_engine.calibration.cases import FULL_ONLY, Case, Cases
-from parse_engine.calibration.collect import Plan, collect, read_costs
-from parse_engine.errors import DataError
+from parse_engine.calibration.collect import Plan, collect, digest, read_costs, usable
+from parse_engine.errors import BackendError, ConfigError, DataError
 from parse_engine.text import Codec
 from tests.conftest import byte_tokenizer
 from tests.scripted import ScriptedModel
@@ -55,7 +56,7 @@ def engine(codec: Codec, draft: str = DRAFT, *, agrees: bool = False) -> AsyncEn
 def cases(own: AsyncEngine, folder: Path, task: Sums | None = None, plan: Plan = PLAN, limit: int = 1) -> list[Case]:
     task = task or Sums()
     asked = [(task, question) for question in task.questions(limit)]
-    return asyncio.run(collect(own, asked, plan, folder, verdicts=True))
+    return asyncio.run(collect(own, asked, plan, folder))
 
 
 def test_every_boundary_has_its_outcome(codec: Codec, tmp_path: Path) -> None:
@@ -121,24 +122,75 @@ def test_what_is_there_is_not_made_again(codec: Codec, tmp_path: Path) -> None:
     assert [case.question for case in both] == ["sums/0", "sums/1"]
     assert len(own.target.decoded) == 2 * asked
     assert len((tmp_path / Cases.FILE).read_text().splitlines()) == 2
-    stages = [line["stage"] for line in read_costs(tmp_path)]
+    stages = [line["stage"] for line in read_costs(tmp_path, own.concurrency)]
     assert stages == ["target", "draft", "verify", "continue"] * 2
     (tmp_path / Cases.FILE).write_text(json.dumps({"task": "sums"}) + "\n")
     with pytest.raises(DataError, match="is not a file of calibration cases"):
         Cases(tmp_path)
 
 
+@pytest.mark.parametrize("agrees", [False, True])
 @pytest.mark.parametrize(
-    "setting", [{"threshold": 0.5}, {"threshold": 0.05, "full_threshold": 1.0}, {"threshold": 1.0}]
+    "setting",
+    [{"threshold": 0.5}, {"threshold": 0.05, "full_threshold": 1.0}, {"threshold": 1.0, "full_threshold": 1.0}],
 )
-def test_the_engine_does_what_the_case_says(codec: Codec, tmp_path: Path, setting: dict[str, float]) -> None:
+def test_the_engine_does_what_the_case_says(
+    codec: Codec, tmp_path: Path, setting: dict[str, float], agrees: bool
+) -> None:
     """The outcome that a case has for a boundary is the answer of PARSE when it commits that boundary."""
     config = ParseConfig(delta=LINE, **setting)  # type: ignore[arg-type]
-    own = AsyncEngine(engine(codec).target, ScriptedModel(codec, DRAFT), config)
+    own = AsyncEngine(engine(codec, agrees=agrees).target, ScriptedModel(codec, DRAFT), config)
     [case] = cases(own, tmp_path)
     answer = asyncio.run(own.generate("How many?", PLAN.params))
     kept = [boundary.end for boundary in answer.trace.boundaries if boundary.accepted]
     assert [boundary.end for boundary in answer.trace.boundaries] == [case.ends[at] for at in case.places(LINE)]
-    outcome = case.outcomes[case.ends.index(kept[-1])] if kept else case.target
+    place = case.ends.index(kept[-1]) if kept else None
+    outcome = case.target if place is None else case.outcomes[place]
     assert answer.text.endswith("So it is 4.\n") == outcome.right
-    assert answer.trace.target_tokens == outcome.tokens
+    assert answer.trace.target_tokens == outcome.tokens - case.agreeing(place)
+    assert case.agreeing(None) == (LINE + len("Two and two are ") if agrees else 0)
+
+
+def test_a_drafter_that_fails_ends_the_collection(codec: Codec, tmp_path: Path) -> None:
+    """A question without its draft counted as one without a loss."""
+    own = engine(codec)
+    assert own.drafter is not None
+
+    async def fail(*_: object) -> AsyncGenerator[int]:
+        raise BackendError("the server is gone")
+        yield 0
+
+    own.drafter.decode = fail  # type: ignore[method-assign]
+    with pytest.raises(BackendError, match=r"question sums/0 of sums: there is no draft.*the server is gone"):
+        cases(own, tmp_path)
+    assert not (tmp_path / Cases.FILE).exists()
+
+
+def test_another_question_by_the_same_name_is_asked_again(codec: Codec, tmp_path: Path) -> None:
+    """The outcomes of the old one were taken for it."""
+    [case] = cases(engine(codec), tmp_path)
+    task = Sums()
+    other = Question("sums/0", ("How many are there?",))
+    [again] = asyncio.run(collect(engine(codec), [(task, other)], PLAN, tmp_path))
+    assert again.asked != case.asked == digest(task, task.questions(1)[0])
+    assert [own.asked for own in Cases(tmp_path).done.values()] == [again.asked]
+
+
+def test_what_cannot_be_calibrated_on(codec: Codec) -> None:
+    """Duplicates counted twice, a long prompt ended the run, and the key of a last turn graded the first."""
+    task = Sums()
+    asked = [(task, Question(str(number), (text,))) for number, text in enumerate(["a", "b", "a", "c" * 2000])]
+    good, said = usable(engine(codec), asked, PLAN)
+    assert [question.id for _, question in good] == ["0", "1"]
+    assert said == [
+        "1 questions are asked twice and count once",
+        "1 questions do not fit the models' context and are left out",
+    ]
+    with pytest.raises(ConfigError, match="'sums' has several turns"):
+        usable(engine(codec), [(task, Question("x", ("a", "b")))], PLAN)
+
+
+def test_stopping_changes_nothing(codec: Codec, tmp_path: Path) -> None:
+    """Numbers are rounded in the file: those in memory must be the same."""
+    first = cases(engine(codec), tmp_path)
+    assert Cases(tmp_path).done[first[0].key] == first[0]

@@ -161,8 +161,8 @@ def test_judges_read_what_there_is() -> None:
     assert reads("likelihood", SIGNALS) == LIKELIHOOD
     assert "segment.entropy" not in reads("likelihood", frozenset({"logprobs"}))
     assert "segment.gap" not in reads("likelihood", frozenset({"logprobs"}))  # the drafter's own are lacking
-    assert reads("head", ALL) == (HIDDEN[1], *PLACE)
-    assert set(reads("fused", ALL)) == {VERDICT, *LIKELIHOOD, HIDDEN[1]}
+    assert reads("head", ALL) == (*HIDDEN, *PLACE)
+    assert set(reads("fused", ALL)) == {VERDICT, *LIKELIHOOD, *HIDDEN}
     assert set(reads("fused", frozenset())) == {VERDICT, *PLACE}
 
 

@@ -72,13 +72,23 @@ def brute_force(setting: Setting, cases: Sequence[Case], scored: Sequence[Scored
         count = accepted_prefixes(p, **both, rule=setting.boundary_rule, complete=case.complete)
         place = places[count - 1] if count else None
         seconds = COSTS.parse(case, len(p), place, asks=fitted.asks, reads=reads_tokens(fitted))
+        own_choice = case.agreeing(place) if p and reads_tokens(fitted) else 0
         if place is None:
-            totals += [0, 0, 0, 0, seconds, 0, case.target.tokens, 0]
+            totals += [0, 0, 0, 0, seconds, own_choice, case.target.tokens, 0]
             continue
         right, kept = case.outcomes[place].right, case.ends[place]
         loss, gain = case.target.right and not right, right and not case.target.right
         tokens, whole = kept + case.outcomes[place].tokens, place == len(case.ends) - 1
-        totals += [loss, gain, not case.outcomes[place].same, 1 - p[count - 1], seconds, kept, tokens, whole]
+        totals += [
+            loss,
+            gain,
+            not case.outcomes[place].same,
+            1 - p[count - 1],
+            seconds,
+            kept + own_choice,
+            tokens,
+            whole,
+        ]
     return totals.tolist()
 
 
@@ -98,9 +108,23 @@ def test_simulating_is_walking_the_cases(number: int, fitted: Fit) -> None:
 
 def test_the_judge_costs_what_it_reads(fitted: Fit) -> None:
     never = Setting("fused", NEVER, NEVER, 16, MAX_PREFIXES, "first-failure")
-    costs = [simulate_all([never], CASES, coarse(CASES), each, COSTS)[0].seconds for each in (NEVER_FIT, fitted)]
-    assert costs[0] < costs[1]
-    assert simulate_all([never], CASES, coarse(CASES), fitted, COSTS)[0].speed < 1
+    strange = [replace(case, agrees=None) for case in CASES]  # nothing of the draft is the target's own choice
+    costs = [simulate_all([never], strange, coarse(CASES), each, COSTS)[0] for each in (NEVER_FIT, fitted)]
+    assert costs[0].seconds < costs[1].seconds
+    assert (costs[1].speed < 1, costs[1].kept) == (True, 0)
+
+
+def test_what_is_the_targets_own_choice_need_not_be_written_again(fitted: Fit) -> None:
+    """The engine keeps it, so a rejected draft costs less than the whole answer."""
+    never = Setting("fused", NEVER, NEVER, 16, MAX_PREFIXES, "first-failure")
+    done = simulate_all([never], CASES, coarse(CASES), fitted, COSTS)[0]
+    strange = [replace(case, agrees=None) for case in CASES]
+    saved = sum(case.agreeing(None) for case in CASES if case.judged)
+    assert saved > 0
+    assert simulate_all([never], strange, coarse(CASES), fitted, COSTS)[0].seconds - done.seconds == pytest.approx(
+        saved * COSTS.target
+    )
+    assert done.losses == done.different == 0
 
 
 def test_confidences_are_those_of_the_engine(fitted: Fit) -> None:

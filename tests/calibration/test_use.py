@@ -18,7 +18,6 @@ from parse_engine.cli import main
 from parse_engine.cli.settings import merge
 from parse_engine.engine import NO_PROMISE
 from parse_engine.errors import ConfigError, UnsupportedModelError
-from parse_engine.models.fingerprint import fingerprint
 from parse_engine.prefix.judges import Fit, Weights
 from parse_engine.text import Codec
 from tests.calibration.profiles import make_profile, tried
@@ -71,7 +70,15 @@ def test_given_settings_win_over_the_profile(codec: Codec) -> None:
     engine = AsyncEngine(
         *models(codec), ParseConfig(judge="fused", full_threshold=1.0, threshold=1.0), profile=profile()
     )
-    assert asyncio.run(engine.generate("How many?", PARAMS)).text == TARGET
+    answer = asyncio.run(engine.generate("How many?", PARAMS))
+    assert answer.text == TARGET
+    assert answer.trace.warnings == ("the profile promises nothing for these settings.",)
+
+
+def test_answers_that_are_drawn_are_not_what_was_promised(codec: Codec) -> None:
+    engine = AsyncEngine(*models(codec), profile=profile())
+    answer = asyncio.run(engine.generate("How many?", SamplingParams(max_tokens=60, temperature=0.7)))
+    assert answer.trace.warnings == ("the profile promises nothing for another temperature than 0.",)
 
 
 @pytest.mark.parametrize("changes", [{"target_fingerprint": "x"}, {"draft_fingerprint": "x"}])
@@ -97,9 +104,13 @@ def test_a_judge_that_reads_what_the_back_end_does_not_tell_is_refused(codec: Co
         AsyncEngine(target, drafter, profile=profile())
 
 
-def bench(codec: Codec, methods: Sequence[str], known: Profile | None) -> dict[str, tuple[str, str]]:
+def bench(
+    codec: Codec, methods: Sequence[str], known: Profile | None, given: dict[str, Any] | None = None
+) -> dict[str, tuple[str, str]]:
     target, drafter = models(codec)
-    lineup = assemble([parse_method(name) for name in methods], {"plain": target}, drafter, ParseConfig(), 1, known)
+    chosen = [parse_method(name) for name in methods]
+    config = ParseConfig(**(given or {}))
+    lineup = assemble(chosen, {"plain": target}, drafter, config, 1, known, given)
     messages = [{"role": "user", "content": "How many?"}]
 
     async def run() -> dict[str, tuple[str, str]]:
@@ -125,6 +136,12 @@ def test_the_bench_gives_the_profile_to_parse_and_leaves_its_rivals_alone(codec:
     assert [said[method][0] for method in ("cascade:calibrated=true", "parse")] == [TARGET, TARGET]
 
 
+def test_what_is_given_for_a_run_wins_over_the_profile_and_what_a_method_has_over_both(codec: Codec) -> None:
+    methods = ["parse", "parse:threshold=0.5", "cascade"]
+    said = bench(codec, methods, profile(), {"threshold": 1.0, "full_threshold": 1.0})
+    assert [said[method][0] for method in methods] == [TARGET, DRAFT[: DRAFT.index("\n") + 1] + "So 4.\n", DRAFT]
+
+
 def test_the_command_line_takes_the_profiles_settings_unless_some_are_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,9 +154,11 @@ def test_the_command_line_takes_the_profiles_settings_unless_some_are_given(
     settings = merge({"profile": str(file), "threshold": 0.5}, None)
     assert settings.config is not None
     assert (settings.config.judge, settings.config.threshold, settings.config.full_threshold) == ("fused", 0.5, 0.9692)
-    assert capsys.readouterr().err == "warning: the profile promises nothing for another threshold\n"
-    merge({"profile": str(file), "temperature": 0.7}, None)
-    assert capsys.readouterr().err == "warning: the profile promises what it does for temperature 0\n"
+    assert (settings.target, settings.draft) == ("big", "small")
+    assert merge({"profile": str(file), "target": "other"}, None).target == "other"
+    assert capsys.readouterr().err == ""
+    merge({"profile": str(file), "backend": "vllm"}, None)
+    assert capsys.readouterr().err == "warning: the profile was made on the back end hf\n"
     config = tmp_path / "own.toml"
     config.write_text(f'profile = "{file}"\ndelta = 99\n')
     settings = merge({}, config)
@@ -163,19 +182,6 @@ def test_errors_of_the_command_line_are_one_line(tmp_path: Path, capsys: pytest.
     assert "max_loss is 1; it must be between 0 and 1" in error("calibrate", "--max-loss", "1")
     assert "deltas is '16,x'" in error("calibrate", "--deltas", "16,x")
     assert "cannot write" in error("calibrate", "--output", str(tmp_path / "none" / "a.profile"))
-
-
-def test_a_fingerprint_changes_with_weights_and_template(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(bytes(3_000_000))
-    prints = [fingerprint(tmp_path)]
-    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
-    prints.append(fingerprint(tmp_path))
-    (tmp_path / "model.safetensors").write_bytes(bytes(3_000_001))
-    prints.append(fingerprint(tmp_path))
-    (tmp_path / "README.md").write_text("What it is.")
-    assert len(set(prints)) == 3
-    assert fingerprint(tmp_path) == prints[-1]
 
 
 def test_settings_of_a_profile_are_those_of_a_config() -> None:

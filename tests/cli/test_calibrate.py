@@ -24,14 +24,14 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_profile_is_made_shown_and_used(tmp_path: Path) -> None:
     file = tmp_path / "own.profile"
-    options = ["--limit", "60", "--deltas", "32", "--max-tokens", "120", "--fit-share", "0.5", "--output", str(file)]
-    made = run("calibrate", *options, "--judges", "prompt,fused", "--max-loss", "0.3")
+    options = ["--limit", "80", "--deltas", "32", "--max-tokens", "120", "--fit-share", "0.6", "--output", str(file)]
+    made = run("calibrate", *options, "--judges", "fused", "--max-loss", "0.3")
     assert made.returncode == 0, made.stderr
     assert "Promised with 95% confidence" in made.stdout
     profile = Profile.load(file)
     assert profile.choice is not None
     assert profile.choice.speed > 1
-    assert profile.fitted_on + profile.tested_on == 60
+    assert profile.fitted_on + profile.tested_on == 80
     assert file.stat().st_size < 1_000_000
 
     again = run("calibrate", *options, "--judges", "prompt", "--max-loss", "0.02", "--json")
@@ -48,9 +48,10 @@ def test_a_profile_is_made_shown_and_used(tmp_path: Path) -> None:
     assert answered.returncode == 0, answered.stderr
     trace = json.loads(answered.stdout)["trace"]
     assert (trace["method"], trace["warnings"]) == ("parse", [])
-    benched = run("bench", "run", "--profile", str(file), "--methods", "target,parse,cascade", "--limit", "3", "--json")
+    methods = ["target", "draft", "cascade", "parse", "parse:calibrated=false", "parse:threshold=0.5"]
+    benched = run("bench", "run", "--profile", str(file), "--methods", ",".join(methods), "--limit", "3", "--json")
     assert benched.returncode == 0, benched.stderr
-    assert set(json.loads(benched.stdout)["tiny"]) == {"target", "parse", "cascade"}
+    assert list(json.loads(benched.stdout)["tiny"]) == methods
     refused = run(
         "generate", "--profile", str(file), "--target", "embedded-drafter", "--draft", "embedded-drafter", "x"
     )

@@ -4,6 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from parse_engine.models.fingerprint import fingerprint
+from parse_engine.models.resolve import resolve
+from tests.calibration.profiles import make_profile
+
 from .conftest import Result
 
 Run = Callable[..., Result]
@@ -29,3 +33,18 @@ def test_a_command_line_of_generate_can_be_checked_as_it_stands(run: Run) -> Non
     flags = "--threshold 0.6 --device cpu --temperature 0.5 --concurrency 2 --quiet"
     result = run("check", *flags.split(), "Hello?")
     assert result.code == 0, result.err
+
+
+def test_a_profile_is_checked_with_its_fitted_judge(run: Run, tmp_path: Path) -> None:
+    """The judge that a profile chooses was said to be not fitted, whatever the profile."""
+    file = tmp_path / "own.profile"
+    target, draft = "embedded-target", "embedded-drafter"
+    own = {"target_fingerprint": fingerprint(resolve(target)), "draft_fingerprint": fingerprint(resolve(draft))}
+    make_profile(target=target, draft=draft, **own).save(file)
+    result = run("check", "--profile", str(file))
+    assert result.code == 0, result.out
+    assert "judge 'fused' is fitted, and reads verdicts, logprobs of the target" in result.out
+    make_profile(target=target, draft=draft).save(file)
+    result = run("check", "--profile", str(file))
+    assert result.code == 1
+    assert "the profile was made for the target embedded-target" in result.out

@@ -115,6 +115,11 @@ class HTTPModel:
                     text += piece.text
                     finish, cached = piece.finish or finish, piece.cached or cached
                     if usage.logprobs is not None:
+                        if len(piece.logprobs) != len(piece.tokens):
+                            raise server.error(
+                                f"told {len(piece.logprobs)} log-probabilities for {len(piece.tokens)} tokens; there "
+                                "must be one for each. Use a judge that does not read the drafter, or another server."
+                            )
                         usage.logprobs += piece.logprobs
                     for token in piece.tokens:
                         number += 1

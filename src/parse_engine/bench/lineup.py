@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Unpack
 
@@ -71,6 +71,7 @@ def load_lineup(
     config: ParseConfig,
     concurrency: int,
     profile: Profile | None = None,
+    given: Mapping[str, Any] | None = None,
     **options: Unpack[LoadOptions],
 ) -> Lineup:
     """Load the models that the methods need; `check_methods` says beforehand whether they can be had.
@@ -89,7 +90,7 @@ def load_lineup(
             given = options.get("target_options") or {}
             own["target_options"] = {**given, "speculative_config": _speculation(decoder, draft)}
             targets[decoder], _ = load_pair(target, None, **own)
-    lineup = assemble(methods, targets, drafter, config, concurrency, profile)
+    lineup = assemble(methods, targets, drafter, config, concurrency, profile, given or {})
     for model in lineup.models:
         if model.concurrency < concurrency:
             raise ConfigError(
@@ -117,6 +118,7 @@ def assemble(
     config: ParseConfig,
     concurrency: int,
     profile: Profile | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Lineup:
     """Engines for the methods on loaded models.
 
@@ -124,6 +126,7 @@ def assemble(
         config: of all methods, but for their own settings.
         profile: where calibrated methods take their judges and settings from. `parse:judge=NAME` is the best that was
             promised for that judge.
+        given: what was set for the whole run, and wins over the profile.
     """
     engines: dict[str, tuple[AsyncEngine, Method]] = {}
     for method in methods:
@@ -132,7 +135,7 @@ def assemble(
             assert drafter is not None
             engine: AsyncEngine = SpecReason(target, drafter, config, concurrency=concurrency, **method.settings)
         else:
-            own, known = _calibrated(method, config, profile)
+            own, known = _calibrated(method, config, profile, given or {})
             used = drafter if method.loop != "target" else None
             engine = AsyncEngine(target, used, own, concurrency=concurrency, profile=known if used else None)
         engines[method.name] = engine, method
@@ -141,17 +144,16 @@ def assemble(
 
 
 def _calibrated(
-    method: Method, config: ParseConfig, profile: Profile | None
+    method: Method, config: ParseConfig, profile: Profile | None, given: Mapping[str, Any]
 ) -> tuple[ParseConfig | None, Profile | None]:
     """The settings and the profile of a method's engine; no settings where the profile decides."""
     if profile is None or not method.calibrated:
         return replace(config, **method.settings), None
     judge = method.settings.get("judge")
     known = profile.only(judge) if judge else profile
-    if known.choice is None and set(method.settings) <= {"judge"}:
-        return None, known
-    chosen = asdict(known.choice.setting) if known.choice else {}
-    return replace(config, **{**chosen, **method.settings}), known
+    own = {key: value for key, value in method.settings.items() if key != "judge"}
+    chosen = known.config_on(config, {**given, **own})
+    return chosen if chosen is None or judge is None else replace(chosen, judge=judge), known
 
 
 def _speculation(decoder: Decoder, draft: str | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from parse_engine.calibration.agreement import same_answer
 from parse_engine.config import SamplingParams
 from parse_engine.engine import AsyncEngine
+from parse_engine.errors import OverloadedError
 from parse_engine.prompt import Prompt
 from parse_engine.trace import Answer
 
@@ -31,6 +32,8 @@ class Watch:
     expected: float
     seen: int = 0
     hits: int = 0
+    alarm: bool = False
+    """Whether the evidence has ever sufficed at `LEVEL`."""
     _bets: list[float] = field(default_factory=list)  # log evidence for each alternative
 
     def __post_init__(self) -> None:
@@ -44,16 +47,12 @@ class Watch:
         self.hits += hit
         for at, rate in enumerate(self._rates):
             self._bets[at] += math.log(rate / self.expected if hit else (1 - rate) / (1 - self.expected))
+        self.alarm = self.alarm or self.evidence >= 1 / LEVEL
 
     @property
     def evidence(self) -> float:
         """The e-value: 1 says nothing, 100 would come with a probability of 1 % at most were all as expected."""
         return sum(math.exp(min(bet, 700.0)) for bet in self._bets) / len(self._bets)
-
-    @property
-    def alarm(self) -> bool:
-        """Whether the evidence suffices at `LEVEL`."""
-        return self.evidence >= 1 / LEVEL
 
     @property
     def _rates(self) -> Sequence[float]:
@@ -83,11 +82,16 @@ class Audit:
     async def after(self, prompt: Prompt, answer: Answer, params: SamplingParams, *, raw: bool = False) -> bool | None:
         """Maybe audit an answer that PARSE has given; whether the target's is the same, None when it was not asked.
 
-        Takes as long as the target takes: call it in a task of its own, after the answer is delivered.
+        Answers that are drawn (temperature above 0) differ by chance and are not audited, nor is anything while the
+        engine is overloaded. Takes as long as the target takes: call it in a task of its own, after the answer is
+        delivered.
         """
-        if answer.trace.method != "parse" or self._random.random() >= self._share:
+        if answer.trace.method != "parse" or not params.greedy or self._random.random() >= self._share:
             return None
-        own = await self._engine.generate(prompt, params, method="target", raw=raw)
+        try:
+            own = await self._engine.generate(prompt, params, method="target", raw=raw)
+        except OverloadedError:
+            return None
         same = same_answer(answer.text, own.text)
         self.watch.see(not same)
         return same

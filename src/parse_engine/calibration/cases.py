@@ -45,6 +45,8 @@ class Case:
 
     task: str
     question: str
+    asked: str
+    """A hash of what was asked and of its key: another question by the same name is another case."""
     prompt_tokens: int
     target: Outcome
     draft: Outcome
@@ -93,6 +95,13 @@ class Case:
         draft = Draft("", (0,) * self.ends[-1], (), self.complete, self.drafted)
         return features([self.ends[place] for place in places], draft, scores)
 
+    def agreeing(self, accepted: int | None) -> int:
+        """Draft tokens behind the accepted boundary that the engine keeps, since they are the target's own choice."""
+        if self.agrees is None:
+            return 0
+        start, left = (0, self.target) if accepted is None else (self.ends[accepted], self.outcomes[accepted])
+        return min(left.tokens, [*self.agrees[start:], False].index(False))
+
     def lost(self, accepted: int | None) -> bool:
         """Whether the target is right and the answer from the accepted boundary (None: none) is wrong."""
         return accepted is not None and self.target.right and not self.outcomes[accepted].right
@@ -122,11 +131,12 @@ class Cases:
                 self._file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def add(self, case: Case) -> None:
-        self.done[case.key] = case
+        # As it will be read when a run goes on, so that stopping changes nothing.
+        self.done[case.key] = replace(_from_plain(json.loads(_line(case))), hidden=case.hidden)
         if case.hidden is not None:
             path = self._hidden(case)
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"hidden": case.hidden.astype(np.float16)}, path)
+            save_file({"hidden": case.hidden}, path)
         with self._file.open("a", encoding="utf-8") as lines:
             lines.write(_line(case))
 
@@ -135,7 +145,7 @@ class Cases:
 
     def _with_hidden(self, case: Case) -> Case:
         path = self._hidden(case)
-        return replace(case, hidden=load_file(path)["hidden"].astype(np.float32)) if path.exists() else case
+        return replace(case, hidden=load_file(path)["hidden"]) if path.exists() else case
 
 
 def _line(case: Case) -> str:

@@ -7,6 +7,7 @@ answers in flight. A batch that is done is kept; a run that was stopped goes on 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,12 +20,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
-from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest
+from parse_engine.backends.base import Scores, Signal, Usage
 from parse_engine.bench.tasks.base import Question, Task
 from parse_engine.calibration.agreement import same_answer
 from parse_engine.calibration.cases import Case, Cases, Outcome
-from parse_engine.config import SamplingParams
-from parse_engine.engine import AsyncEngine, Flight
+from parse_engine.config import ParseConfig, SamplingParams
+from parse_engine.engine import AsyncEngine, Flight, cancel
+from parse_engine.errors import BackendError, ConfigError, PromptError
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.segments import boundaries
 from parse_engine.prefix.verifier import prompt_judge
@@ -46,6 +48,7 @@ class Plan:
 
     params: SamplingParams
     deltas: tuple[int, ...]
+    max_prefixes: int = ParseConfig.max_prefixes
     answers: int = 1
     """Of every prefix, and of the target from scratch: the greedy one, and others that are drawn."""
 
@@ -74,25 +77,61 @@ class _Pass:
     scores: Scores | None
 
 
+def digest(task: Task, question: Question) -> str:
+    """Of what is asked, and of what makes an answer right."""
+    content = (task.version, question.turns, repr(question.reference))
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+
+
+def usable(
+    engine: AsyncEngine, questions: Sequence[tuple[Task, Question]], plan: Plan
+) -> tuple[list[tuple[Task, Question]], list[str]]:
+    """The questions that can be calibrated on, and what is said of those that cannot.
+
+    Questions that are asked twice would count twice, and prompts without room would end the run.
+
+    Raises:
+        ConfigError: a task has several turns, whose key is for the last alone.
+    """
+    good: dict[str, tuple[Task, Question]] = {}
+    twice = long = 0
+    for task, question in questions:
+        if len(question.turns) > 1:
+            raise ConfigError(f"the task '{task.name}' has several turns; calibrate on tasks with one question each.")
+        try:
+            engine.check(question.turns[0], plan.params)
+        except PromptError:
+            long += 1
+            continue
+        twice += question.turns[0] in good
+        good.setdefault(question.turns[0], (task, question))
+    said = [f"{twice} questions are asked twice and count once"] if twice else []
+    said += [f"{long} questions do not fit the models' context and are left out"] if long else []
+    return list(good.values()), said
+
+
 async def collect(
-    engine: AsyncEngine, questions: Sequence[tuple[Task, Question]], plan: Plan, folder: Path, *, verdicts: bool
+    engine: AsyncEngine, questions: Sequence[tuple[Task, Question]], plan: Plan, folder: Path
 ) -> list[Case]:
     """The cases of all questions, in their order; what `folder` holds already is not made again.
 
-    Args:
-        verdicts: whether the target is asked for verdicts; all that is free is collected anyway.
+    Raises:
+        BackendError: a model failed.
     """
     kept = Cases(folder)
-    left = [(task, question) for task, question in questions if (task.name, question.id) not in kept.done]
+
+    def is_done(task: Task, question: Question) -> bool:
+        case = kept.done.get((task.name, question.id))
+        return case is not None and case.asked == digest(task, question)
+
+    left = [(task, question) for task, question in questions if not is_done(task, question)]
     size = BATCHES * engine.concurrency
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TextColumn("left"), TimeLeftColumn())
     with Progress(*columns, *times, console=Console(stderr=True), speed_estimate_period=3600) as progress:
         bar = progress.add_task("questions", total=len(questions), completed=len(questions) - len(left))
         for start in range(0, len(left), size):
-            batch = _Batch(
-                engine, plan, verdicts, folder / COSTS_FILE, lambda what: progress.update(bar, description=what)
-            )
+            batch = _Batch(engine, plan, folder / COSTS_FILE, lambda what: progress.update(bar, description=what))
             for case in await batch.work(left[start : start + size]):
                 kept.add(case)
                 progress.advance(bar)
@@ -102,11 +141,11 @@ async def collect(
 class _Batch:
     """The four stages for some questions."""
 
-    def __init__(self, engine: AsyncEngine, plan: Plan, verdicts: bool, costs: Path, tell: Callable[[str], None]):
+    def __init__(self, engine: AsyncEngine, plan: Plan, costs: Path, tell: Callable[[str], None]):
         assert engine.drafter is not None
         self._engine, self._plan, self._costs, self._tell = engine, plan, costs, tell
         self._target, self._drafter = engine.target, engine.drafter
-        self._asking = prompt_judge(self._target.codec, engine.config) if verdicts else None
+        self._asking = prompt_judge(self._target.codec, engine.config)
         self._signals: frozenset[Signal] = self._target.signals - {"sampled"}
 
     async def work(self, questions: Sequence[tuple[Task, Question]]) -> list[Case]:
@@ -145,7 +184,11 @@ class _Batch:
                 return await work(item)
 
         began = time.perf_counter()
-        done = await asyncio.gather(*map(one, items))
+        tasks = [asyncio.create_task(one(item)) for item in items]
+        try:
+            done = await asyncio.gather(*tasks)
+        finally:
+            await cancel(tasks)
         line = {"stage": stage, "seconds": time.perf_counter() - began, "tokens": sum(map(count, done))}
         with self._costs.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({**line, "calls": len(done), "concurrency": self._engine.concurrency}) + "\n")
@@ -159,18 +202,19 @@ class _Batch:
         flight = self._flight()
         if "sampled" in self._drafter.signals:
             flight.drafter.logprobs = []
-        return await self._engine.draft(asked.prompt, asked.context, flight)
+        draft = await self._engine.draft(asked.prompt, asked.context, flight)
+        if flight.warnings:  # a question without its draft would count as one without a loss
+            raise BackendError(f"question {asked.question.id} of {asked.task.name}: {flight.warnings[0]}")
+        return draft
 
     async def _verify(self, pair: tuple[_Asked, Draft]) -> _Pass:
         asked, draft = pair
         if not draft.tokens:
             return _Pass(draft, (), dict.fromkeys(self._plan.deltas, ()), None)
-        most = self._engine.config.max_prefixes
+        most = self._plan.max_prefixes
         cuts = {delta: boundaries(draft.text, draft.ends, delta, most) for delta in self._plan.deltas}
         ends = sorted({end for each in cuts.values() for end in each})
-        request = VerifyRequest(tuple(asked.context), draft.tokens, tuple(ends), signals=self._signals)
-        if self._asking is not None:
-            request = replace(self._asking.request(asked.context, draft, ends), signals=self._signals)
+        request = replace(self._asking.request(asked.context, draft, ends), signals=self._signals)
         scores = await self._target.verify(request, Usage())
         places = {delta: tuple(ends.index(end) for end in each) for delta, each in cuts.items()}
         return _Pass(draft, tuple(ends), places, scores)
@@ -246,6 +290,7 @@ class _Batch:
         return Case(
             task=asked.task.name,
             question=asked.question.id,
+            asked=digest(asked.task, asked.question),
             prompt_tokens=len(asked.context),
             target=outcome(answers),
             draft=outcome([(draft.text, len(draft.tokens))]),
@@ -253,7 +298,7 @@ class _Batch:
             ends=read.ends,
             cuts=read.cuts,
             outcomes=tuple(outcomes),
-            suffix_tokens=self._asking.longest_suffix if self._asking else 0,
+            suffix_tokens=self._asking.longest_suffix,
             labels=scores.labels,
             logprobs=scores.logprobs,
             agrees=scores.agrees,
@@ -263,6 +308,7 @@ class _Batch:
         )
 
 
-def read_costs(folder: Path) -> list[dict[str, Any]]:
-    """The lines of all batches of a directory."""
-    return [json.loads(line) for line in (folder / COSTS_FILE).read_text(encoding="utf-8").splitlines()]
+def read_costs(folder: Path, concurrency: int) -> list[dict[str, Any]]:
+    """The lines of all batches of a directory that had so many answers in flight."""
+    lines = [json.loads(line) for line in (folder / COSTS_FILE).read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line["concurrency"] == concurrency]

@@ -50,6 +50,7 @@ class Costs:
         rows = case.prompt_tokens + case.draft.tokens + (prefixes * case.suffix_tokens if asks else 0)
         judging = self.verify + rows * self.row + (case.draft.tokens * self.read if reads else 0.0)
         left = case.target.tokens if accepted is None else case.outcomes[accepted].tokens
+        left -= case.agreeing(accepted) if reads and prefixes else 0
         return case.draft.tokens * self.draft + judging * bool(prefixes) + left * self.target
 
 
@@ -72,7 +73,7 @@ def costs_of(stages: Iterable[Mapping[str, Any]], passes: Sequence[tuple[int, in
 
 
 async def time_passes(
-    model: Model, asking: PromptJudge | None, prompt: int, draft: int, prefixes: int, concurrency: int
+    model: Model, asking: PromptJudge, prompt: int, draft: int, prefixes: int, concurrency: int
 ) -> list[tuple[int, int, float]]:
     """Rows, draft tokens read, and an answer's seconds of passes over random tokens, `concurrency` of them at a time.
 
@@ -82,17 +83,18 @@ async def time_passes(
     timed = []
     generator = np.random.default_rng(0)
     free = model.signals - {"sampled"}
-    for length in (draft // 2, draft, 2 * draft):
-        ends = sorted({max(1, length * (at + 1) // prefixes) for at in range(prefixes)})
+    room = model.context_length - prompt - asking.longest_suffix
+    for length in sorted({max(1, min(room, round(times * draft))) for times in (0.5, 1, 2)}):
+        ends = sorted({max(1, length * (at + 1) // prefixes) for at in range(prefixes)} | {length})
         for suffixes, reading in ((False, False), (True, False), (False, True), (True, True)):
-            if (suffixes and asking is None) or (reading and "logprobs" not in free) or not (suffixes or reading):
+            if (reading and "logprobs" not in free) or not (suffixes or reading):
                 continue
             requests = []
             for _ in range(concurrency):
                 tokens = generator.integers(model.codec.size, size=prompt + length).tolist()
                 own = Draft("", tuple(tokens[prompt:]), (), complete=True)
                 bare = VerifyRequest(tuple(tokens[:prompt]), own.tokens, tuple(ends))
-                request = asking.request(bare.prompt, own, ends) if suffixes and asking else bare
+                request = asking.request(bare.prompt, own, ends) if suffixes else bare
                 requests.append(replace(request, signals=free if reading else frozenset()))
             await model.forget()
             began = time.perf_counter()

@@ -35,8 +35,8 @@ NOTHING = -1e9
 _READS: Mapping[Judge, tuple[str, ...]] = {
     "prompt": (VERDICT,),
     "likelihood": LIKELIHOOD,
-    "head": (HIDDEN[1], *PLACE),
-    "fused": (VERDICT, *LIKELIHOOD, HIDDEN[1]),
+    "head": (*HIDDEN, *PLACE),
+    "fused": (VERDICT, *LIKELIHOOD, *HIDDEN),
 }
 """What each judge reads, of what there is."""
 

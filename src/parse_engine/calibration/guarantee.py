@@ -22,21 +22,6 @@ def binomial_p_value(losses: int, questions: int, max_loss: float) -> float:
     return float(binom.cdf(losses, questions, max_loss)) if questions else 1.0
 
 
-def hoeffding_bentkus_p_value(mean_loss: float, questions: int, max_loss: float) -> float:
-    """The same for losses anywhere in [0, 1], by their mean: the smaller of Hoeffding's and Bentkus's bounds
-    (Bates, Angelopoulos, Lei, Malik and Jordan, 2021, section 3.1).
-
-    Raises:
-        ValueError: the numbers do not fit together.
-    """
-    _check(mean_loss * questions, questions, max_loss)
-    if not questions:
-        return 1.0
-    hoeffding = math.exp(-questions * _divergence(min(mean_loss, max_loss), max_loss))
-    bentkus = math.e * float(binom.cdf(math.ceil(questions * mean_loss), questions, max_loss))
-    return min(1.0, hoeffding, bentkus)
-
-
 def fixed_sequence(p_values: Iterable[float], level: float) -> int:
     """How many hypotheses, in an order that was fixed without looking at these data, can be rejected together.
 
@@ -56,13 +41,7 @@ def fewest_questions(max_loss: float, level: float) -> int:
     return math.ceil(math.log(level) / math.log1p(-max_loss))
 
 
-def _divergence(a: float, b: float) -> float:
-    """Of two coins: a log(a/b) + (1 - a) log((1 - a)/(1 - b))."""
-    rest = (1 - a) * math.log((1 - a) / (1 - b)) if a < 1 else 0.0
-    return (a * math.log(a / b) if a > 0 else 0.0) + rest
-
-
-def _check(losses: float, questions: int, max_loss: float) -> None:
+def _check(losses: int, questions: int, max_loss: float) -> None:
     if not 0 < max_loss < 1:
         raise ValueError(f"max_loss {max_loss} is not between 0 and 1")
     if not 0 <= losses <= questions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,13 +46,13 @@ def part(cases: Sequence[Case], share: float) -> tuple[list[Case], list[Case]]:
 
     A question's part is drawn by its name: with more questions another time, those of before stay where they were.
     """
-    fitting = [case for case in cases if _drawn(case) < share]
-    return fitting, [case for case in cases if _drawn(case) >= share]
+    fitting = [case for case in cases if drawn(*case.key) < share]
+    return fitting, [case for case in cases if drawn(*case.key) >= share]
 
 
-def _drawn(case: Case) -> float:
+def drawn(task: str, question: str) -> float:
     """In [0, 1), evenly, and always the same for a question."""
-    return zlib.crc32("/".join(case.key).encode()) / 2**32
+    return int.from_bytes(hashlib.sha256(f"{task}/{question}".encode()).digest()[:8]) / 2**64
 
 
 async def calibrate(
@@ -73,12 +73,11 @@ async def calibrate(
         ConfigError: no judge could be fitted.
     """
     assert engine.drafter is not None
-    asks = any(judge in ("prompt", "fused") for judge in promise.judges)
-    cases = await collect(engine, questions, plan, folder, verdicts=asks)
-    costs = await measure_costs(engine, cases, plan, folder, asks=asks)
-    signals = engine.target.signals - {"sampled"} | (engine.drafter.signals & {"sampled"})
+    cases = await collect(engine, questions, plan, folder)
     fitting, testing = part(cases, promise.fit_share)
-    found = search(fitting, testing, promise, plan.deltas, engine.config.max_prefixes, signals, costs)
+    costs = await measure_costs(engine, fitting, plan, folder)
+    signals = engine.target.signals - {"sampled"} | (engine.drafter.signals & {"sampled"})
+    found = search(fitting, testing, promise, plan.deltas, plan.max_prefixes, signals, costs)
     asked = {task: [question for owner, question in questions if owner is task] for task, _ in questions}
     return Profile(
         target=engine.target.name,
@@ -127,6 +126,11 @@ def search(
     Raises:
         ConfigError: no judge could be fitted.
     """
+    if not fitting or not testing:
+        raise ConfigError(
+            f"{len(fitting)} questions are for fitting and {len(testing)} for testing; both must be some. Take more "
+            "questions, or another --fit-share."
+        )
     level = (1 - promise.confidence) / len(promise.judges)
     full, prefixes = rows(fitting, deltas)
     fits: dict[str, Fit] = {}
@@ -161,17 +165,23 @@ def upper_bound(hits: int, questions: int, confidence: float) -> float:
     return 1.0 if hits >= questions else float(beta.ppf(confidence, hits + 1, questions - hits))
 
 
-async def measure_costs(engine: AsyncEngine, cases: Sequence[Case], plan: Plan, folder: Path, *, asks: bool) -> Costs:
-    """The cost model of this device and engine, from the collection and from passes over random tokens."""
+async def measure_costs(engine: AsyncEngine, cases: Sequence[Case], plan: Plan, folder: Path) -> Costs:
+    """The cost model of this device and engine, from the collection and from passes over random tokens.
+
+    Raises:
+        ConfigError: there is no draft to go by.
+    """
     judged = [case for case in cases if case.judged]
     if not judged:
-        raise ConfigError("the drafter wrote nothing for any question. Use another drafter.")
+        raise ConfigError(
+            "the drafter wrote nothing for any of these questions. Use another drafter, or more questions."
+        )
     prompt = round(float(np.median([case.prompt_tokens for case in judged])))
     draft = round(float(np.median([case.draft.tokens for case in judged])))
     prefixes = max(len(case.places(min(plan.deltas))) for case in judged)
-    asking = prompt_judge(engine.target.codec, engine.config) if asks else None
+    asking = prompt_judge(engine.target.codec, engine.config)
     passes = await time_passes(engine.target, asking, prompt, draft, prefixes, engine.concurrency)
-    return costs_of(read_costs(folder), passes)
+    return costs_of(read_costs(folder, engine.concurrency), passes)
 
 
 def _ranking(cases: Sequence[Case], scored: Sequence[Scored], delta: int) -> Ranking:

@@ -129,12 +129,14 @@ def table(delta: int, cases: Sequence[Case], scored: Sequence[Scored], fitted: F
 
 def _outcome(case: Case, place: int | None, prefixes: int, fitted: Fit, costs: Costs) -> tuple[float, ...]:
     """Loss, gain, another answer than the target's, seconds, tokens kept, tokens of the answer, whole draft kept."""
-    seconds = costs.parse(case, prefixes, place, asks=fitted.asks, reads=reads_tokens(fitted))
+    reads = reads_tokens(fitted)
+    seconds = costs.parse(case, prefixes, place, asks=fitted.asks, reads=reads)
+    agreeing = case.agreeing(place) if reads and prefixes else 0
     if place is None:
-        return 0, 0, 0, seconds, 0, case.target.tokens, 0
+        return 0, 0, 0, seconds, agreeing, case.target.tokens, 0
     outcome, kept = case.outcomes[place], case.ends[place]
     gain, whole = outcome.right and not case.target.right, place == len(case.ends) - 1
-    return case.lost(place), gain, not outcome.same, seconds, kept, kept + outcome.tokens, whole
+    return case.lost(place), gain, not outcome.same, seconds, kept + agreeing, kept + outcome.tokens, whole
 
 
 def accepted(setting: Setting, p: Values, full: NDArray[np.bool_]) -> NDArray[np.int_]:

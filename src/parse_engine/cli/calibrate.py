@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from parse_engine.calibration.run import Promise
     from parse_engine.profile import Profile
 
+DEFAULT_CONCURRENCY = 16
 OWN = {
     "tasks",
     "limit",
@@ -41,7 +43,7 @@ def calibrate(
         str,
         typer.Option(metavar="A,B", help="Tasks to calibrate on, as in bench run. Nothing may be reported on them."),
     ] = "tiny-calibration",
-    limit: Annotated[int, typer.Option(metavar="N", min=2, help="Questions per task.")] = 400,
+    limit: Annotated[int, typer.Option(metavar="N", min=2, help="Questions per task.")] = 450,
     judges: Annotated[
         str, typer.Option(metavar="A,B", help="Judges to fit: prompt, likelihood, head, fused. They share the risk.")
     ] = "fused",
@@ -68,7 +70,10 @@ def calibrate(
     label_ids: Annotated[bool, setting("label_ids", metavar="")] = DEFAULTS.label_ids,
     target_option: Annotated[list[str] | None, setting("target_option", metavar="KEY=VALUE")] = None,
     draft_option: Annotated[list[str] | None, setting("draft_option", metavar="KEY=VALUE")] = None,
-    concurrency: Annotated[int | None, setting("concurrency", metavar="N")] = None,
+    concurrency: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Most answers in flight, as they will be in use: costs depend on it."),
+    ] = DEFAULT_CONCURRENCY,
     max_tokens: Annotated[int, setting("max_tokens", metavar="N")] = DEFAULTS.max_tokens,
     max_prefixes: Annotated[int, setting("max_prefixes", metavar="N")] = DEFAULTS.max_prefixes,
     device: Annotated[str, setting("device", metavar="NAME")] = DEFAULTS.device,
@@ -86,18 +91,18 @@ def calibrate(
     """Fit judges to a pair of models, and test on other questions which settings may be promised.
 
     Answers every question with the target and with the drafter, judges every draft in one pass, lets the target go on
-    from every prefix, and so knows what any setting would do. The profile is for generate, serve and bench.
+    from every prefix, and so knows what any setting would do. The profile is for generate and bench.
     """
     from parse_engine.bench.provenance import check_writable
     from parse_engine.bench.tasks import load_task
 
     promise = _promise(listed(judges), max_loss, confidence, fit_share)
-    settings = merge({**given(ctx, but=OWN), "method": "parse"}, None)
+    require_fitting()
+    settings = merge({"concurrency": DEFAULT_CONCURRENCY, **given(ctx, but=OWN), "method": "parse"}, None)
     check_writable(output)
     asked = [
         (task, question) for name in listed(tasks) for task in [load_task(name)] for question in task.questions(limit)
     ]
-    _warn_if_few(len(asked), promise)
     profile = asyncio.run(
         _calibrate(
             settings,
@@ -121,22 +126,29 @@ async def _calibrate(
     promise: Promise,
     folder: Path,
 ) -> Profile:
-    from parse_engine.bench.provenance import describe, describe_task, open_folder
+    from parse_engine.bench.provenance import describe, open_folder
+    from parse_engine.calibration.collect import usable
     from parse_engine.calibration.run import calibrate
     from parse_engine.engine import AsyncEngine
 
-    target, draft = settings.names()
-    per_task = {task.name: [own for owner, own in questions if owner is task] for task, _ in questions}
-    tasks = {task.name: describe_task(task, per_task[task.name]) for task, _ in questions}
-    same: dict[str, Any] = {"target": target, "draft": draft, "plan": asdict(plan), "settings": settings.loading}
-    info = {**describe(), **same, "tasks": tasks}
-    open_folder(folder / "calibrate.json", info, list(same))
     engine = AsyncEngine.load(
-        target, draft, config=settings.judging, concurrency=settings.concurrency, **settings.loading
+        *settings.names(), config=settings.judging, concurrency=settings.concurrency, **settings.loading
     )
-    about = {"backend": settings.backend, "dtype": settings.dtype, "provenance": describe()}
     try:
-        return await calibrate(engine, questions, plan, promise, folder, about)
+        assert engine.drafter is not None
+        same: dict[str, Any] = {
+            "models": [engine.target.fingerprint, engine.drafter.fingerprint],
+            "plan": asdict(plan),
+            "settings": settings.loading,
+            "concurrency": engine.concurrency,
+        }
+        open_folder(folder / "calibrate.json", {**describe(), **same}, list(same))
+        asked, left_out = usable(engine, questions, plan)
+        for said in left_out:
+            typer.echo(f"warning: {said}", err=True)
+        _warn_if_few(asked, promise)
+        about = {"backend": settings.backend, "dtype": settings.dtype, "provenance": describe()}
+        return await calibrate(engine, asked, plan, promise, folder, about)
     except asyncio.CancelledError:
         typer.echo(f"stopped; what was done is kept in {folder}, the same command goes on", err=True)
         raise
@@ -150,7 +162,9 @@ def _promise(judges: list[str], max_loss: float, confidence: float, fit_share: f
         if name not in known:
             raise ConfigError(f"unknown judge '{name}'.{did_you_mean(name, known)} Judges: {', '.join(known)}.")
     if not judges or len(set(judges)) < len(judges):
-        raise ConfigError(f"the judges '{','.join(judges)}' must be different ones, at least one.")
+        raise ConfigError(
+            f"judges is '{','.join(judges)}'; it must be one or more different ones of {', '.join(known)}."
+        )
     for name, share in (("max_loss", max_loss), ("confidence", confidence), ("fit_share", fit_share)):
         if not 0 < share < 1:
             raise ConfigError(f"{name} is {share:g}; it must be between 0 and 1.")
@@ -166,18 +180,26 @@ def _plan(settings: GenerateSettings, deltas: str, answers: int) -> Plan:
         raise ConfigError(
             f"deltas is '{deltas}'; it must be numbers of tokens with commas between, 16,32 for instance."
         )
-    return Plan(settings.sampling, tuple(sorted({int(text) for text in listed(deltas)})), answers)
+    chosen = tuple(sorted({int(text) for text in listed(deltas)}))
+    return Plan(settings.sampling, chosen, settings.max_prefixes, answers)
 
 
-def _warn_if_few(questions: int, promise: Promise) -> None:
+def _warn_if_few(questions: list[tuple[Task, Question]], promise: Promise) -> None:
     """Say beforehand when no promise can come of it."""
     from parse_engine.calibration.guarantee import fewest_questions
+    from parse_engine.calibration.run import drawn
 
     needed = fewest_questions(promise.max_loss, (1 - promise.confidence) / len(promise.judges))
-    tested = questions - round(promise.fit_share * questions)
+    tested = sum(drawn(task.name, question.id) >= promise.fit_share for task, question in questions)
     if tested < needed:
         typer.echo(
             f"warning: {tested} questions are left for testing, and a loss of at most {promise.max_loss:.1%} cannot be "
             f"promised at {promise.confidence:.0%} with fewer than {needed}. Raise --limit or --max-loss.",
             err=True,
         )
+
+
+def require_fitting() -> None:
+    """Raise ConfigError, before any model answers, where the fitting library is not installed."""
+    if importlib.util.find_spec("sklearn") is None:
+        raise ConfigError("calibration needs scikit-learn. Install it: pip install 'parse-engine[calibrate]'.")

@@ -214,16 +214,20 @@ def merge(flags: Mapping[str, Any], config: Path | None) -> GenerateSettings:
 
 
 def _with_profile(profile: Profile, values: Mapping[str, Any]) -> GenerateSettings:
-    """What the profile chose, and what was given; of what it calibrates the user is told that nothing is promised."""
+    """What the profile chose, for its models unless others are named, and what was given."""
+    given = {name: value for name, value in values.items() if name in calibrated()}
+    config = profile.config_on(ParseConfig(), given)
+    chosen = {} if config is None else {name: getattr(config, name) for name in calibrated()}
+    models = {} if {"target_url", "draft_url"} & {*values} else {"target": profile.target, "draft": profile.draft}
+    settings = GenerateSettings.from_mapping({**models, **chosen, **values})
+    if settings.backend != profile.backend:
+        typer.echo(f"warning: the profile was made on the back end {profile.backend}", err=True)
+    object.__setattr__(settings, "falls_back", config is None)
+    return settings
+
+
+def calibrated() -> frozenset[str]:
+    """The settings that a profile has a say in."""
     from parse_engine.profile import Setting
 
-    calibrated = {field.name for field in dataclasses.fields(Setting)} | {"judge_suffix"}
-    chosen = dataclasses.asdict(profile.choice.setting) if profile.choice else {}
-    settings = GenerateSettings.from_mapping({**chosen, **values})
-    if changed := sorted(calibrated & {*values}):
-        typer.echo(f"warning: the profile promises nothing for another {' or '.join(changed)}", err=True)
-    made_for = {name: profile.sampling[name] for name in ("temperature", "top_p")}
-    if other := [f"{name} {value:g}" for name, value in made_for.items() if getattr(settings, name) != value]:
-        typer.echo(f"warning: the profile promises what it does for {' and '.join(other)}", err=True)
-    object.__setattr__(settings, "falls_back", not chosen and not changed)
-    return settings
+    return frozenset(field.name for field in dataclasses.fields(Setting)) | {"judge_suffix"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from parse_engine.backends.base import Model, Usage
+from parse_engine.backends.base import Model, Signal, Usage
 from parse_engine.config import ParseConfig
 from parse_engine.errors import ConfigError, UnsupportedModelError
 from parse_engine.prefix.draft import Draft
@@ -42,13 +42,7 @@ class Verifier:
         self._target = target
         self._config = config
         self._judge = make_judge(target.codec, config, fits or {})
-        lacking = sorted(self._judge.signals - target.signals)
-        if lacking:
-            raise UnsupportedModelError(
-                f"judge '{config.judge}' reads {' and '.join(lacking)} of {target.name}, which its back end does not "
-                f"tell. It tells {', '.join(sorted(target.signals)) or 'nothing but verdicts'}. Use another judge or "
-                "back end."
-            )
+        check_told(config.judge, self._judge.signals, target.name, target.signals)
 
     @property
     def longest_suffix(self) -> int:
@@ -82,7 +76,22 @@ class Verifier:
             BoundaryVerdict(end, c.p, c.label_mass, accepted=end <= accepted)
             for end, c in zip(ends, confidences, strict=True)
         )
-        return Verdict(verdicts, accepted, committed, _mass_warning(confidences, config.min_label_mass))
+        # A fitted judge has learnt what the labels mean, however little they weigh; what was promised of it holds.
+        warnings = _mass_warning(confidences, config.min_label_mass) if isinstance(self._judge, PromptJudge) else ()
+        return Verdict(verdicts, accepted, committed, warnings)
+
+
+def check_told(judge: str, wanted: frozenset[Signal], model: str, told: frozenset[Signal]) -> None:
+    """Refuse a judge that reads of a model's pass what the model's back end does not tell.
+
+    Raises:
+        UnsupportedModelError: not all that is wanted is told.
+    """
+    if lacking := sorted(wanted - told):
+        raise UnsupportedModelError(
+            f"judge '{judge}' reads {' and '.join(lacking)} of {model}, which its back end does not tell. It tells "
+            f"{', '.join(sorted(told)) or 'nothing but verdicts'}. Use another judge or back end."
+        )
 
 
 def make_judge(codec: Codec, config: ParseConfig, fits: Mapping[str, Fit] | None = None) -> Judge:

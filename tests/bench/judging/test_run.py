@@ -12,7 +12,7 @@ from parse_engine import ParseConfig
 from parse_engine.bench.judging.processbench import Solution, load_solutions
 from parse_engine.bench.judging.run import Panel, judge_solutions, step_ends
 from parse_engine.cli import bench
-from parse_engine.errors import ConfigError, DataError
+from parse_engine.errors import ConfigError, DataError, UnsupportedModelError
 from parse_engine.prefix.judges import Fit, Weights
 from parse_engine.text import Codec
 from tests.conftest import byte_tokenizer
@@ -74,6 +74,23 @@ def test_a_fitted_judge_reads_what_the_drafter_thinks_of_a_solution(codec: Codec
     assert judged.confidences["fused"] == pytest.approx([1 / (1 + np.exp(-2.0))] * 2)  # scripted models are sure
     with pytest.raises(ConfigError, match="reads the drafter's own probabilities"):
         Panel.of(["fused"], ParseConfig(), target, None, {"fused": Fit(weights, weights)})
+
+
+def test_what_a_back_end_does_not_tell_is_found_out_before_anything_is_judged(codec: Codec) -> None:
+    """The first solution came to an AssertionError or a KeyError instead."""
+    target, drafter = ScriptedModel(codec, ""), ScriptedModel(codec, "")
+    hidden, drafted = (Weights((name,), np.array([1.0]), 0.0) for name in ("hidden.mean", "prefix.drafter"))
+    with pytest.raises(UnsupportedModelError, match="judge 'head' reads hidden of scripted, which its back end does"):
+        Panel.of(["prompt", "head"], ParseConfig(), target, None, {"head": Fit(hidden, hidden)})
+    fused = {"fused": Fit(drafted, drafted)}
+    drafter.signals = frozenset({"sampled"})
+    with pytest.raises(UnsupportedModelError, match=r"judge 'fused' reads logprobs of scripted.* It tells sampled"):
+        Panel.of(["fused"], ParseConfig(), target, drafter, fused)
+    target.signals, drafter.signals = frozenset(), frozenset({"logprobs"})
+    with pytest.raises(UnsupportedModelError, match=r"judge 'likelihood' reads logprobs.* nothing but verdicts"):
+        panel(target, "likelihood")
+    target.signals = frozenset({"logprobs"})
+    assert [*Panel.of(["fused"], ParseConfig(), target, drafter, fused).judges] == ["fused"]
 
 
 def test_ends_of_steps_are_ends_of_tokens(codec: Codec) -> None:

@@ -19,7 +19,7 @@ from parse_engine.config import ParseConfig
 from parse_engine.errors import ConfigError, DataError
 from parse_engine.prefix.draft import Draft, Drafted
 from parse_engine.prefix.judges import Fit, Judge
-from parse_engine.prefix.verifier import make_judge
+from parse_engine.prefix.verifier import check_told, make_judge
 from parse_engine.text import Codec
 
 STEP_END = "\n\n"
@@ -76,11 +76,17 @@ class Panel:
 
         Raises:
             ConfigError: a judge is not fitted, or reads the drafter and there is none.
+            UnsupportedModelError: a judge reads what the back end of the target or of the drafter does not tell.
         """
         judges = {name: make_judge(target.codec, replace(config, judge=name), fits) for name in names}  # type: ignore[arg-type]
         for name, judge in judges.items():
-            if judge.wants_drafter and drafter is None:
+            check_told(name, judge.signals, target.name, target.signals)
+            if not judge.wants_drafter:
+                continue
+            if drafter is None:
                 raise ConfigError(f"judge '{name}' reads the drafter's own probabilities. Add --draft NAME.")
+            # It has not written the solutions: it is asked for them in a pass, as a target is.
+            check_told(name, frozenset({"logprobs"}), drafter.name, drafter.signals)
         return cls(target, judges, drafter)
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json as json_format
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from parse_engine.cli.settings import DEFAULTS, GenerateSettings, listed, setting
-from parse_engine.config import Attention, Backend, Judge
+from parse_engine.config import Attention, Backend
 
 if TYPE_CHECKING:
     from parse_engine.bench.report.summary import MethodSummary
+
+Unfitted = Literal["prompt", "likelihood"]
+"""The judges of a replay. Others are fitted to two models, and there is nothing to fit to in random weights."""
 
 
 def replay(
@@ -41,7 +44,12 @@ def replay(
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Answers of the profile to replay.")] = None,
     repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Times each answer is replayed.")] = 1,
     concurrency: Annotated[int, typer.Option(metavar="N", min=1, help="Answers in flight (vllm).")] = 1,
-    judge: Annotated[Judge, setting("judge")] = DEFAULTS.judge,
+    judge: Annotated[
+        Unfitted,
+        typer.Option(
+            help="`prompt` asks the target, which takes suffixes; `likelihood` does not. None is fitted here."
+        ),
+    ] = "prompt",
     backend: Annotated[Backend, setting("backend")] = DEFAULTS.backend,
     dtype: Annotated[str, setting("dtype", metavar="NAME")] = DEFAULTS.dtype,
     device: Annotated[str, setting("device", metavar="NAME")] = DEFAULTS.device,

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json as json_format
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from parse_engine.cli.settings import DEFAULTS, GenerateSettings, given, listed, merge, setting
+from parse_engine.cli.settings import DEFAULTS, GenerateSettings, calibrated, given, listed, setting
 from parse_engine.config import Backend, BoundaryRule, Judge
 
 if TYPE_CHECKING:
     from parse_engine.bench.methods import Method
     from parse_engine.bench.report.summary import Summary
     from parse_engine.bench.run import Run
+    from parse_engine.profile import Profile
 
 TASKS_HELP = (
     "Tasks: tiny, gsm8k, math500, humaneval+, mbpp+, mmlu-redux, mmlu-pro, gpqa, mt-bench, spec-bench, FILE.jsonl."
@@ -78,7 +79,8 @@ def run(
     loaded = [load_task(name) for name in listed(tasks)]
     flags = given(ctx, but={"tasks", "methods", "limit", "output", "json"})
     method = "parse" if any(each.needs_drafter for each in chosen) else "target"
-    settings = merge({**flags, "method": method}, None)
+    settings = GenerateSettings.from_mapping({**flags, "method": method})
+    known = settings.loaded_profile()
     target_name, draft_name = settings.names()
     from parse_engine.bench.lineup import check_methods
     from parse_engine.bench.run import open_run
@@ -88,13 +90,14 @@ def run(
         "target": target_name,
         "draft": draft_name,
         "config": dataclasses.asdict(settings.judging),
-        "profile": settings.profile,
+        "profile": known and {"file": settings.profile, "sha256": known.digest},
         "concurrency": concurrency,
         **settings.loading,
     }
     names = [method.name for method in chosen]
     opened = open_run(loaded, names, limit, settings.sampling, output, concurrency=concurrency, settings=provenance)
-    summary = asyncio.run(_run(opened, settings, chosen))
+    own = {name: value for name, value in flags.items() if name in calibrated()}
+    summary = asyncio.run(_run(opened, settings, chosen, known, own))
     if json:
         from parse_engine.bench.report.summary import to_plain
 
@@ -107,7 +110,13 @@ def run(
         Console().print(*summary_tables(summary), sep="\n")
 
 
-async def _run(run: Run, settings: GenerateSettings, methods: Sequence[Method]) -> Summary:
+async def _run(
+    run: Run,
+    settings: GenerateSettings,
+    methods: Sequence[Method],
+    profile: Profile | None,
+    given: Mapping[str, Any],
+) -> Summary:
     from parse_engine.bench.lineup import load_lineup
     from parse_engine.bench.run import answer
 
@@ -116,7 +125,8 @@ async def _run(run: Run, settings: GenerateSettings, methods: Sequence[Method]) 
         *settings.names(),
         settings.judging,
         run.concurrency,
-        profile=settings.loaded_profile(),
+        profile=profile,
+        given=given,
         **settings.loading,
     )
     try:
