@@ -546,7 +546,9 @@ def test_a_drafter_and_then_a_target_that_are_killed(vllm: list[VLLMServer], mon
     target, drafter = HTTPModel.connect(vllm[0].url), HTTPModel.connect(vllm[1].url, role="draft")
     for model in (target, drafter):  # the embedded pair's own answers are over before anybody can be killed
         request = model._wire.decoding
-        monkeypatch.setattr(model._wire, "decoding", lambda *a, request=request: request(*a) | {"min_tokens": 250})
+        monkeypatch.setattr(
+            model._wire, "decoding", lambda *a, request=request, **k: request(*a, **k) | {"min_tokens": 250}
+        )
 
     def killed_while_decoding(model: HTTPModel, server: VLLMServer) -> None:
         decode = model.decode
