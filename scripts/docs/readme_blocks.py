@@ -26,7 +26,10 @@ METHODS = {
 PAIRS = {
     "embedded.json": "embedded pair",
     "real-pair-gsm8k.json": "Qwen2.5-Coder 1.5B, drafter 0.5B",
+    "real-humaneval-16.json": "Qwen2.5-Coder 1.5B, drafter 0.5B, vLLM",
 }
+UNTIMED = {"real-humaneval-16.json"}
+"""Runs on a machine that did other work as well: their times say nothing."""
 
 
 def refresh(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
@@ -46,15 +49,15 @@ def refresh(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
 
 def figures_table() -> str:
     """Target alone against PARSE: a row per pair, task and method."""
-    runs = [(PAIRS[name], run) for name in PAIRS if (run := _load(name)) is not None]
+    runs = [(name, run) for name in PAIRS if (run := _load(name)) is not None]
     if not runs:
         return "*Not measured yet: `results/embedded.json` is missing.*"
     rows = [
         "| models | task | method | right answers | difference (95 %) | tokens/s | s/answer | times faster (95 %) |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
-        *(row for pair, run in runs for row in _rows(pair, run["figures"])),
+        *(row for name, run in runs for row in _rows(PAIRS[name], run["figures"], timed=name not in UNTIMED)),
     ]
-    return "\n".join([*rows, "", *(f"- {pair}: {_source(run)}" for pair, run in runs)])
+    return "\n".join([*rows, "", *(f"- {PAIRS[name]}: {_source(run)}" for name, run in runs)])
 
 
 def pass_table() -> str:
@@ -161,15 +164,15 @@ def _load(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def _rows(pair: str, tasks: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
+def _rows(pair: str, tasks: Mapping[str, Mapping[str, Mapping[str, Any]]], *, timed: bool) -> Iterator[str]:
     for task, methods in tasks.items():
         for method, own in methods.items():
             n = own["answers"]
             cells = [pair, f"{task}, {n}", METHODS[method], f"{own['accuracy']:.1%}"]
             is_baseline = method == "target"
             cells.append("" if is_baseline else _interval(own, "accuracy_diff", "{:+.1f}", 100))
-            cells += [f"{own['tokens_per_s']:.1f}", f"{own['seconds_per_answer']:.2f}"]
-            cells.append("" if is_baseline else _interval(own, "speed_ratio", "{:.2f}", 1))
+            cells += [f"{own['tokens_per_s']:.1f}", f"{own['seconds_per_answer']:.2f}"] if timed else ["-", "-"]
+            cells.append("" if is_baseline else _interval(own, "speed_ratio", "{:.2f}", 1) if timed else "-")
             yield f"| {' | '.join(cells)} |"
 
 
