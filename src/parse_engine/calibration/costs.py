@@ -23,8 +23,6 @@ from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.features import signals_for
 from parse_engine.prefix.judges import Fit, PromptJudge
 
-PROBES = 12
-
 
 @dataclass(frozen=True)
 class Costs:
@@ -77,8 +75,8 @@ async def time_passes(
 ) -> list[tuple[int, int, float]]:
     """Rows, draft tokens read, and an answer's seconds of passes over random tokens, `concurrency` of them at a time.
 
-    Bare, with suffixes and with log-probabilities, for drafts of this length and of twice and half of it; the prefix
-    cache is empty before each.
+    With suffixes, with log-probabilities and with both, for drafts of this length and of twice and half of it; the
+    prefix cache is empty before each.
     """
     timed = []
     generator = np.random.default_rng(0)
@@ -86,8 +84,8 @@ async def time_passes(
     room = model.context_length - prompt - asking.longest_suffix
     for length in sorted({max(1, min(room, round(times * draft))) for times in (0.5, 1, 2)}):
         ends = sorted({max(1, length * (at + 1) // prefixes) for at in range(prefixes)} | {length})
-        for suffixes, reading in ((False, False), (True, False), (False, True), (True, True)):
-            if (reading and "logprobs" not in free) or not (suffixes or reading):
+        for suffixes, reading in ((True, False), (False, True), (True, True)):
+            if reading and "logprobs" not in free:
                 continue
             requests = []
             for _ in range(concurrency):
