@@ -207,7 +207,7 @@ async def _answer_all(run: Run, lineup: Answers, batches: Sequence[Batch], wante
     """Answer and grade what is not there. The first warning of each method is shown; the records keep all."""
     warned: set[str] = set()
     number = 1 + max((record.batch for record in run.records.values()), default=-1)
-    with _progress() as progress:
+    with progress_bar() as progress:
         done = sum(key in run.records for key in wanted)
         bar = progress.add_task("warming up", total=len(wanted), completed=done)
         for method in run.methods:
@@ -301,7 +301,8 @@ def _messages(question: Question, said: Sequence[str]) -> list[Message]:
     return [*messages, {"role": "user", "content": question.turns[len(said)]}]
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
+    """On stderr, with an estimate of the time left."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TextColumn("left"), TimeLeftColumn())
     return Progress(*columns, *times, console=Console(stderr=True), refresh_per_second=1, speed_estimate_period=3600)

@@ -16,11 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as TimeLeftColumn
-
 from parse_engine.backends.base import Scores, Signal, Usage
+from parse_engine.bench.run import progress_bar
 from parse_engine.bench.tasks.base import Question, Task
 from parse_engine.calibration.agreement import same_answer
 from parse_engine.calibration.cases import Case, Cases, Outcome
@@ -126,9 +123,7 @@ async def collect(
 
     left = [(task, question) for task, question in questions if not is_done(task, question)]
     size = BATCHES * engine.concurrency
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeLeftColumn())
-    with Progress(*columns, *times, console=Console(stderr=True), speed_estimate_period=3600) as progress:
+    with progress_bar() as progress:
         bar = progress.add_task("questions", total=len(questions), completed=len(questions) - len(left))
         for start in range(0, len(left), size):
             batch = _Batch(engine, plan, folder / COSTS_FILE, lambda what: progress.update(bar, description=what))
