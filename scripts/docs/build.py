@@ -6,9 +6,18 @@ import sys
 
 from cli_reference import reference
 from parse_engine.models import store
-from readme_blocks import ROOT, figures_table, judge_table, pass_table, refresh, snippet_output, vllm_tables
+from readme_blocks import (
+    ROOT,
+    figures_table,
+    judge_table,
+    pass_table,
+    real_table,
+    refresh,
+    snippet_output,
+    vllm_tables,
+)
 
-TABLES = {"figures": figures_table, "judge": judge_table, "pass": pass_table}
+TABLES = {"figures": figures_table, "real": real_table, "judge": judge_table, "pass": pass_table}
 
 
 def pages(*, run_snippet: bool) -> dict[str, str]:

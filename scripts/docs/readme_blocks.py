@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,9 @@ METHODS = {
     "draft-model": "target, draft model (vLLM)",
     "parse": "PARSE",
 }
-PAIRS = {
-    "embedded.json": "embedded pair",
-    "real-pair-gsm8k.json": "Qwen2.5-Coder 1.5B, drafter 0.5B",
-    "real-humaneval-16.json": "Qwen2.5-Coder 1.5B, drafter 0.5B, vLLM",
-}
-UNTIMED = {"real-humaneval-16.json"}
-"""Runs on a machine that did other work as well: their times say nothing."""
+REAL = {"gsm8k": ("real-gsm8k-16.json", "real-8.json", "real-1.json")}
+REAL["humaneval+"] = ("real-humaneval-16.json", *REAL["gsm8k"][1:])
+"""The real pair's runs per task: for accuracy, and for speed with 8 answers in flight and with one."""
 
 
 def refresh(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
@@ -48,16 +44,40 @@ def refresh(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
 
 
 def figures_table() -> str:
-    """Target alone against PARSE: a row per pair, task and method."""
-    runs = [(name, run) for name in PAIRS if (run := _load(name)) is not None]
-    if not runs:
+    """The embedded pair: every method's accuracy and speed."""
+    run = _load("embedded.json")
+    if run is None:
         return "*Not measured yet: `results/embedded.json` is missing.*"
     rows = [
-        "| models | task | method | right answers | difference (95 %) | tokens/s | s/answer | times faster (95 %) |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
-        *(row for name, run in runs for row in _rows(PAIRS[name], run["figures"], timed=name not in UNTIMED)),
+        "| task | method | right answers | difference (95 %) | tokens/s | s/answer | times faster (95 %) |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    return "\n".join([*rows, "", *(f"- {PAIRS[name]}: {_source(run)}" for name, run in runs)])
+    for task, methods in run["figures"].items():
+        for method, own in methods.items():
+            speed = (
+                f"{own['tokens_per_s']:.1f} | {own['seconds_per_answer']:.2f} | {_against(method, own, 'speed_ratio')}"
+            )
+            rows.append(f"| {task}, {own['answers']} | {METHODS[method]} | {_accuracy(method, own)} | {speed} |")
+    return "\n".join([*rows, "", f"- {_source(run)}"])
+
+
+def real_table() -> str:
+    """The real pair: accuracy from one run, speed with one and with eight answers in flight from two others."""
+    rows = [
+        "| task | method | right answers | difference (95 %) | one at a time: times faster (95 %) "
+        "| 8 in flight: times the throughput |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    runs = {name: run for names in REAL.values() for name in names if (run := _load(name)) is not None}
+    for task, names in REAL.items():
+        accuracy, eight, one = (runs.get(name, {}).get("figures", {}).get(task, {}) for name in names)
+        for method, own in accuracy.items():
+            alone = _against(method, one[method], "speed_ratio") if method in one else "-"
+            throughput = _against(method, eight[method], "throughput_ratio") if method in eight else "-"
+            cells = (f"{task}, {own['answers']}", METHODS[method], _accuracy(method, own), alone, throughput)
+            rows.append(f"| {' | '.join(cells)} |")
+    sources = (f"- {_questions(run)}: {_machine(run)} ([command](results/{name}))" for name, run in runs.items())
+    return "\n".join([*rows, "", *sources])
 
 
 def pass_table() -> str:
@@ -164,33 +184,38 @@ def _load(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def _rows(pair: str, tasks: Mapping[str, Mapping[str, Mapping[str, Any]]], *, timed: bool) -> Iterator[str]:
-    for task, methods in tasks.items():
-        for method, own in methods.items():
-            n = own["answers"]
-            cells = [pair, f"{task}, {n}", METHODS[method], f"{own['accuracy']:.1%}"]
-            is_baseline = method == "target"
-            cells.append("" if is_baseline else _interval(own, "accuracy_diff", "{:+.1f}", 100))
-            cells += [f"{own['tokens_per_s']:.1f}", f"{own['seconds_per_answer']:.2f}"] if timed else ["-", "-"]
-            cells.append("" if is_baseline else _interval(own, "speed_ratio", "{:.2f}", 1) if timed else "-")
-            yield f"| {' | '.join(cells)} |"
+def _accuracy(method: str, own: Mapping[str, Any]) -> str:
+    return f"{own['accuracy']:.1%} | {_against(method, own, 'accuracy_diff', '{:+.1f}', 100)}"
+
+
+def _against(method: str, own: Mapping[str, Any], key: str, form: str = "{:.2f}", scale: float = 1) -> str:
+    """A method's figure in comparison with the target."""
+    return "" if method == "target" else _interval(own, key, form, scale)
+
+
+def _questions(run: Mapping[str, Any]) -> str:
+    return ", ".join(f"{asked['questions']} of {task}" for task, asked in run["tasks"].items())
 
 
 def _interval(own: Mapping[str, Any], key: str, form: str, scale: float) -> str:
     if own[key] is None:
         return ""
     value = form.format(scale * own[key])
-    if own[f"{key}_ci"] is None:
+    if own.get(f"{key}_ci") is None:
         return value
     low, high = (form.format(scale * end) for end in own[f"{key}_ci"])
     return f"{value} [{low}, {high}]"
 
 
 def _source(run: Mapping[str, Any]) -> str:
+    return f"{_machine(run)}. `{run['command']}`"
+
+
+def _machine(run: Mapping[str, Any]) -> str:
     machine, versions = run["machine"], run["versions"]
     device = machine.get("gpu") or machine["cpu"]
     threads = f"{machine['threads']} of {machine['cores']} CPU cores"
     where = f"{device}, {threads}, torch {versions['torch']}"
     flight = run.get("settings", {}).get("concurrency") or 1
     answers = "one answer" if flight == 1 else f"{flight} answers"
-    return f"{where}, {answers} at a time. `{run['command']}`"
+    return f"{where}, {answers} at a time"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from parse_engine.bench.report import drawing
-from parse_engine.bench.report.page import template
 from parse_engine.bench.report.plots import Plot, pareto
 from parse_engine.bench.report.sheets import Sheet
 from parse_engine.calibration.tables import describe_setting, percent, promise, ranking_cells, setting_cells
 from parse_engine.profile import Profile, Tried
+from parse_engine.render.html import template
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def page(profile: Profile) -> str:
         ConfigError: matplotlib is not installed.
     """
     choice = profile.choice
-    return template("parse_engine.calibration", "profile.html").render(
+    return template("profile.html", "parse_engine.calibration", "parse_engine.bench.report").render(
         profile=profile,
         tasks=", ".join(profile.tasks),
         promise=promise(profile),

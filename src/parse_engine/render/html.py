@@ -33,22 +33,23 @@ def page(items: Sequence[tuple[str, Answer]]) -> str:
 
     It loads nothing from anywhere, and all texts are escaped.
     """
-    return _template().render(
+    return template("page.html").render(
         sections=[_section(number, *item) for number, item in enumerate(items, start=1)],
         judged=any(answer.trace.method == "parse" for _, answer in items),
     )
 
 
 @cache
-def _template() -> jinja2.Template:
+def template(name: str, *packages: str) -> jinja2.Template:
+    """A page from the templates of `packages` and, after theirs, of this one, which has what all pages share."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("parse_engine.render"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(each) for each in (*packages, "parse_engine.render")]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 def _section(number: int, prompt: str, answer: Answer) -> dict[str, object]:

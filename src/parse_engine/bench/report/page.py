@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from parse_engine.bench.records import Record
@@ -14,6 +12,7 @@ from parse_engine.bench.report.document import Report
 from parse_engine.bench.report.pairs import graded, group
 from parse_engine.bench.report.plots import plots
 from parse_engine.bench.report.summary import is_total_rejection
+from parse_engine.render.html import template
 from parse_engine.render.parts import by_author, kept_characters, pieces
 
 
@@ -30,7 +29,7 @@ def to_html(report: Report) -> str:
     }
     questions = choose(report.run.records)
     shown = sum(len(asked.records) for asked in questions)
-    return template("parse_engine.bench.report", "report.html").render(
+    return template("report.html", "parse_engine.bench.report").render(
         report=report,
         plots={task: [(plot.title, Markup(plot.svg), plot.caption) for plot in own] for task, own in drawn.items()},
         questions=[(asked, [_answer(record) for record in asked.records]) for asked in questions],
@@ -38,20 +37,6 @@ def to_html(report: Report) -> str:
         shown=shown,
         left_out=len(report.run.records) - shown,
     )
-
-
-@cache
-def template(package: str, name: str) -> jinja2.Template:
-    """A page of a package, which can use the style sheets and macros of this package and of `parse_engine.render`."""
-    packages = dict.fromkeys((package, "parse_engine.bench.report", "parse_engine.render"))
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(each) for each in packages]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
 
 
 def _answer(record: Record) -> dict[str, Any]:
