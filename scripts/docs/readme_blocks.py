@@ -65,7 +65,7 @@ def real_table() -> str:
     """The real pair: accuracy from one run, speed with one and with eight answers in flight from two others."""
     rows = [
         "| task | method | right answers | difference (95 %) | one at a time: times faster (95 %) "
-        "| 8 in flight: times the throughput |",
+        "| 8 in flight: times faster |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     runs = {name: run for names in REAL.values() for name in names if (run := _load(name)) is not None}
@@ -73,8 +73,8 @@ def real_table() -> str:
         accuracy, eight, one = (runs.get(name, {}).get("figures", {}).get(task, {}) for name in names)
         for method, own in accuracy.items():
             alone = _against(method, one[method], "speed_ratio") if method in one else "-"
-            throughput = _against(method, eight[method], "throughput_ratio") if method in eight else "-"
-            cells = (f"{task}, {own['answers']}", METHODS[method], _accuracy(method, own), alone, throughput)
+            together = _against(method, eight[method], "speed_ratio") if method in eight else "-"
+            cells = (f"{task}, {own['answers']}", METHODS[method], _accuracy(method, own), alone, together)
             rows.append(f"| {' | '.join(cells)} |")
     sources = (f"- {_questions(run)}: {_machine(run)} ([command](results/{name}))" for name, run in runs.items())
     return "\n".join([*rows, "", *sources])
