@@ -97,8 +97,13 @@ CONCURRENT = {
     "vllm-32.json": "in this process, 32",
     "http-8.json": "two servers, 8",
 }
-PARITY = ("parity-embedded-float32.json", "parity-embedded-bfloat16.json")
-PARITY += ("parity-smollm2-float32.json", "parity-smollm2-bfloat16.json", "parity-http-float32.json")
+PARITY = (
+    "parity-embedded-float32.json",
+    "parity-embedded-bfloat16.json",
+    "parity-smollm2-float32.json",
+    "parity-smollm2-bfloat16.json",
+    "parity-http-float32.json",
+)
 
 
 def judge_table() -> str:
@@ -146,9 +151,8 @@ def _one_step() -> str:
     figures = run["figures"]
     rows = ["| verification of one draft on vLLM, 1.5B | seconds | times one step |", "| --- | ---: | ---: |"]
     for label, seconds, times in pass_rows(figures):
-        rows.append(
-            f"| {label.replace('packed: all prefixes in one pass', 'one step')} | {seconds:.3f} | {times:.2f} |"
-        )
+        label = label.replace("packed: all prefixes in one pass", "one step").replace("packed,", "one step,")
+        rows.append(f"| {label} | {seconds:.3f} | {times:.2f} |")
     steps = (
         f"{figures['verify_passes']} step, {figures['computed_tokens']} rows (expected {figures['expected_tokens']})"
     )

@@ -20,6 +20,15 @@ def test_every_way_is_timed_and_the_sizes_are_told(target: HFModel) -> None:
     assert figures["computed_tokens"] == figures["expected_tokens"] == figures["rows"]
 
 
+def test_a_back_end_without_log_probabilities_is_timed_without_them(
+    target: HFModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "signals", frozenset({"hidden"}))
+    request = random_request(target, prompt_tokens=20, draft_tokens=30, prefixes=3)
+    figures = asyncio.run(measure_model(target, request, repeats=1))
+    assert {way for way in WAYS if f"{way}_seconds" not in figures} == {"fused", "likelihood"}
+
+
 def test_expected_tokens_count_what_no_block_shares() -> None:
     request = VerifyRequest(tuple(range(10)), tuple(range(30)), (7, 20, 30), ((1,) * 5, (1,) * 5, (1,) * 6))
     assert expected_tokens(request, 16) == 10 + 30 + 6 + (17 % 16 + 5) + (30 % 16 + 5)

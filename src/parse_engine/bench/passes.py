@@ -7,6 +7,7 @@ import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Unpack
 
 from parse_engine.backends.base import Model, Usage, VerifyRequest
@@ -18,6 +19,8 @@ from parse_engine.prefix.verifier import prompt_judge
 
 WAYS = {
     "packed": "packed: all prefixes in one pass",
+    "fused": "packed, with the draft's likelihood",
+    "likelihood": "the draft's likelihood, no verdicts",
     "prefill": "prefill: prompt and draft alone, no verdicts",
     "plain": "plain: one causal pass over as many tokens",
     "sequential_cached": "one pass per prefix, with the prefix cache",
@@ -40,6 +43,7 @@ def measure(
         `prompt_tokens` (P), `draft_tokens` (L) and `prefixes` (N) as measured, `rows`: P + L + the N suffixes.
         `verify_passes`, `computed_tokens` and `expected_tokens`: passes and rows that the packed way took, and the rows
         that its sharing leads to expect (`expected_tokens` below). Median seconds of each way: `packed_seconds`;
+        `fused_seconds` and `likelihood_seconds`, what those judges ask for, where the back end tells log-probabilities;
         `prefill_seconds`, one causal forward of P + L; `plain_seconds`, one of as many rows as the packed pass has;
         `separate_seconds`, N full forwards; `sequential_cached_seconds`, N forwards one after another, each computing
         only what the cache lacks. How many times the packed pass each other way takes: `prefill_over_packed` and so on.
@@ -103,6 +107,10 @@ async def measure_model(model: Model, request: VerifyRequest, repeats: int) -> d
         "separate": separate,
         "sequential_cached": sequential_cached,
     }
+    if "logprobs" in model.signals:
+        fused = replace(request, signals=frozenset({"logprobs"}))
+        ways["fused"] = lambda: model.verify(fused, Usage())
+        ways["likelihood"] = lambda: model.verify(replace(fused, suffixes=()), Usage())
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for repeat in range(repeats + 1):  # the first round warms up
         for way, run in ways.items():
@@ -126,18 +134,17 @@ async def measure_model(model: Model, request: VerifyRequest, repeats: int) -> d
 
 
 def pass_figures(seconds: Mapping[str, float]) -> dict[str, float]:
-    """The seconds of every way in `WAYS`, and how many times the packed pass each of the others takes."""
-    others = [way for way in WAYS if way != "packed"]
+    """The seconds of every way that was timed, and how many times the packed pass each of the others takes."""
     return {
-        **{f"{way}_seconds": seconds[way] for way in WAYS},
-        **{f"{way}_over_packed": seconds[way] / seconds["packed"] for way in others},
+        **{f"{way}_seconds": own for way, own in seconds.items()},
+        **{f"{way}_over_packed": own / seconds["packed"] for way, own in seconds.items() if way != "packed"},
     }
 
 
 def pass_rows(figures: Mapping[str, float]) -> Iterator[tuple[str, float, float]]:
     """Each way for a table: its label, its seconds, and how many times the packed pass it takes."""
     for way, label in WAYS.items():
-        if f"{way}_seconds" not in figures:  # a file from before this way was measured
+        if f"{way}_seconds" not in figures:  # not timed on this back end, or the file is from before
             continue
         yield label, figures[f"{way}_seconds"], 1.0 if way == "packed" else figures[f"{way}_over_packed"]
 
