@@ -124,6 +124,9 @@ def test_what_is_there_is_not_made_again(codec: Codec, tmp_path: Path) -> None:
     assert len((tmp_path / Cases.FILE).read_text().splitlines()) == 2
     stages = [line["stage"] for line in read_costs(tmp_path, own.concurrency)]
     assert stages == ["target", "draft", "verify", "continue"] * 2
+    own.concurrency = 7  # other costs, the same cases
+    assert cases(own, tmp_path, limit=2) == both
+    assert [line["stage"] for line in read_costs(tmp_path, 7)] == ["target", "draft"]
     (tmp_path / Cases.FILE).write_text(json.dumps({"task": "sums"}) + "\n")
     with pytest.raises(DataError, match="is not a file of calibration cases"):
         Cases(tmp_path)

@@ -112,6 +112,8 @@ async def collect(
 ) -> list[Case]:
     """The cases of all questions, in their order; what `folder` holds already is not made again.
 
+    Costs are of the engine's concurrency: where all cases were made with another, some answers are written once more.
+
     Raises:
         BackendError: a model failed.
     """
@@ -125,16 +127,18 @@ async def collect(
     size = BATCHES * engine.concurrency
     with progress_bar() as progress:
         bar = progress.add_task("questions", total=len(questions), completed=len(questions) - len(left))
+        batch = _Batch(engine, plan, folder / COSTS_FILE, lambda what: progress.update(bar, description=what))
         for start in range(0, len(left), size):
-            batch = _Batch(engine, plan, folder / COSTS_FILE, lambda what: progress.update(bar, description=what))
             for case in await batch.work(left[start : start + size]):
                 kept.add(case)
                 progress.advance(bar)
+        if not read_costs(folder, engine.concurrency):
+            await batch.write(questions[:size])
     return [kept.done[task.name, question.id] for task, question in questions]
 
 
 class _Batch:
-    """The four stages for some questions."""
+    """The four stages for some questions at a time."""
 
     def __init__(self, engine: AsyncEngine, plan: Plan, costs: Path, tell: Callable[[str], None]):
         assert engine.drafter is not None
@@ -144,15 +148,7 @@ class _Batch:
         self._signals: frozenset[Signal] = self._target.signals - {"sampled"}
 
     async def work(self, questions: Sequence[tuple[Task, Question]]) -> list[Case]:
-        for model in (self._target, self._drafter):
-            await model.forget()
-        asked = []
-        for task, question in questions:
-            prompt = question.turns[0]
-            context = self._engine.tokens(self._target, prompt, self._flight(), judged=True)
-            asked.append(_Asked(task, question, prompt, context))
-        answers = await self._timed("target", asked, self._answers, lambda written: sum(n for _, n in written))
-        drafts = await self._timed("draft", asked, self._draft, lambda draft: len(draft.tokens))
+        asked, answers, drafts = await self.write(questions)
         pairs = list(zip(asked, drafts, strict=True))
         passes = await self._timed("verify", pairs, self._verify, lambda read: len(read.draft.tokens))
         jobs = [(one, read, at) for one, read in zip(asked, passes, strict=True) for at in self._starts(read)]
@@ -163,6 +159,21 @@ class _Batch:
             await asyncio.to_thread(self._case, one, answer, read, made)
             for one, answer, read in zip(asked, answers, passes, strict=True)
         ]
+
+    async def write(
+        self, questions: Sequence[tuple[Task, Question]]
+    ) -> tuple[list[_Asked], list[Written], list[Draft]]:
+        """The first two stages: both models' own answers."""
+        for model in (self._target, self._drafter):
+            await model.forget()
+        asked = []
+        for task, question in questions:
+            prompt = question.turns[0]
+            context = self._engine.tokens(self._target, prompt, self._flight(), judged=True)
+            asked.append(_Asked(task, question, prompt, context))
+        answers = await self._timed("target", asked, self._answers, lambda written: sum(n for _, n in written))
+        drafts = await self._timed("draft", asked, self._draft, lambda draft: len(draft.tokens))
+        return asked, answers, drafts
 
     def _flight(self) -> Flight:
         return Flight(self._plan.params, False, lambda event: None)
@@ -305,5 +316,7 @@ class _Batch:
 
 def read_costs(folder: Path, concurrency: int) -> list[dict[str, Any]]:
     """The lines of all batches of a directory that had so many answers in flight."""
+    if not (folder / COSTS_FILE).exists():
+        return []
     lines = [json.loads(line) for line in (folder / COSTS_FILE).read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line["concurrency"] == concurrency]

@@ -140,7 +140,6 @@ async def _calibrate(
             "models": [engine.target.fingerprint, engine.drafter.fingerprint],
             "plan": asdict(plan),
             "settings": settings.loading,
-            "concurrency": engine.concurrency,
         }
         open_folder(folder / "calibrate.json", {**describe(), **same}, list(same))
         asked, left_out = usable(engine, questions, plan)
