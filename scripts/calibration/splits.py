@@ -1,8 +1,8 @@
-"""Whether the promise holds on real records: `python scripts/calibration/splits.py CASES_DIR... --output FILE`.
+"""Whether the promise holds on real records: `python scripts/calibration/splits.py PROFILE... --output FILE`.
 
-Parts the cases that `parse-engine calibrate` has kept, of one pair of models per directory, at random and many times:
-all of calibration is done with the one part, and the setting that is promised is tried on the other. Which questions of
-a part are for fitting and which for testing is drawn anew as well, not by name as `parse-engine calibrate` does it.
+Parts the cases that `parse-engine calibrate` has kept beside a profile, at random and many times: all of calibration is
+done with the one part, and the setting that is promised is tried on the other. Which questions of a part are for
+fitting and which for testing is drawn anew as well, not by name as `parse-engine calibrate` does it.
 
 A loss above the promised one on the held-out part does not yet break the promise, which is of the risk: where that lies
 just below the limit, the losses of a few hundred questions lie above it nearly every other time. So the splits are
@@ -29,13 +29,12 @@ from scipy.stats import binomtest
 from parse_engine.backends.base import Signal
 from parse_engine.bench.provenance import check_writable, describe, write_json
 from parse_engine.calibration.cases import Case, Cases
-from parse_engine.calibration.collect import read_costs
 from parse_engine.calibration.costs import Costs
 from parse_engine.calibration.run import Promise, search
 from parse_engine.calibration.search import score, simulate
 from parse_engine.config import ParseConfig
 from parse_engine.errors import ConfigError
-from parse_engine.profile import choose
+from parse_engine.profile import Profile, choose
 from simulate import add_promise, promise_of
 
 SEED = 20_260_504
@@ -64,17 +63,6 @@ def signals_of(case: Case) -> frozenset[Signal]:
         "sampled": case.drafted,
     }
     return frozenset(signal for signal, values in told.items() if values is not None)
-
-
-def stage_costs(stages: Sequence[Mapping[str, Any]]) -> Costs:
-    """From the collection alone: a pass costs what it cost there on average, whatever its length."""
-    total = {
-        (line["stage"], unit): sum(other[unit] for other in stages if other["stage"] == line["stage"])
-        for line in stages
-        for unit in ("seconds", "tokens", "calls")
-    }
-    target, draft = (total[stage, "seconds"] / total[stage, "tokens"] for stage in ("target", "draft"))
-    return Costs(target, draft, total["verify", "seconds"] / total["verify", "calls"], row=0.0, read=0.0)
 
 
 def parts(
@@ -112,7 +100,7 @@ def split(cases: Sequence[Case], number: int, share: float, promise: Promise, co
 
 
 def figures(cases: Sequence[Case], splits: Sequence[Split | None], max_loss: float) -> dict[str, Any]:
-    """Of one directory."""
+    """Of one profile's cases."""
     promised = [each for each in splits if each is not None]
     above = sum(each.losses > max_loss * each.held_out for each in promised)
     clearly = sum(each.p_value <= CHANCE for each in promised)
@@ -144,7 +132,7 @@ def line(name: str, own: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", type=Path, nargs="+", metavar="CASES_DIR", help="of parse-engine calibrate")
+    parser.add_argument("profiles", type=Path, nargs="+", metavar="PROFILE", help="with PROFILE.cases beside it")
     parser.add_argument("--splits", type=int, default=50)
     parser.add_argument("--share", type=float, default=0.6, help="of the cases that calibration gets")
     add_promise(parser)
@@ -155,12 +143,13 @@ def main(arguments: Sequence[str]) -> None:
     provenance = describe()
     promise = promise_of(given)
     found = {}
-    for folder in given.cases:
-        cases, costs = list(Cases(folder).done.values()), stage_costs(read_costs(folder))
-        numbers = track(range(given.splits), folder.name, console=Console(stderr=True))
+    for path in given.profiles:
+        cases = list(Cases(path.with_name(f"{path.name}.cases")).done.values())
+        costs = Costs(**Profile.load(path).costs)
+        numbers = track(range(given.splits), path.name, console=Console(stderr=True))
         splits = [split(cases, number, given.share, promise, costs) for number in numbers]
-        found[folder.name] = figures(cases, splits, promise.max_loss)
-        print(line(folder.name, found[folder.name]))
+        found[path.name] = figures(cases, splits, promise.max_loss)
+        print(line(path.name, found[path.name]))
     result = {"promise": asdict(promise), "share": given.share, "chance": CHANCE, "figures": found}
     print(json.dumps(result))
     if given.output:

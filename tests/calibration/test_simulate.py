@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import itertools
+import json
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import simulate
-from parse_engine.calibration.cases import FULL_ONLY, Case
+import splits
+from parse_engine.calibration.cases import FULL_ONLY, Case, Cases
 from parse_engine.calibration.fitting import fit, rows
 from parse_engine.calibration.run import Promise
 from parse_engine.calibration.search import grid, score, simulate_all
 from parse_engine.profile import Setting, Tried
 from population import COSTS, DELTAS, SIGNALS, draw
-from splits import figures, split, stage_costs
+from splits import figures, split
+from tests.calibration.profiles import make_profile
 
 
 def test_the_true_risk_is_that_of_walking_the_cases() -> None:
@@ -52,22 +57,27 @@ def drawn() -> list[Case]:
 
 def test_splits_count_what_the_held_out_part_says(drawn: list[Case]) -> None:
     promise = Promise(max_loss=0.1, confidence=0.8)
-    splits = [split(drawn, number, 0.6, promise, COSTS) for number in range(2)]
-    assert all(each is not None and each.held_out == 120 and each.speed > 1 for each in splits)
-    told = figures(drawn, [*splits, None], promise.max_loss)
+    tried = [split(drawn, number, 0.6, promise, COSTS) for number in range(2)]
+    assert all(each is not None and each.held_out == 120 and each.speed > 1 for each in tried)
+    told = figures(drawn, [*tried, None], promise.max_loss)
     assert (told["cases"], told["splits"], told["promised"]) == (300, 3, 2)
     assert told["clearly_above"] <= told["above"]
-    assert told["held_out_loss"] == pytest.approx(np.mean([each.losses / 120 for each in splits if each]))
+    assert told["held_out_loss"] == pytest.approx(np.mean([each.losses / 120 for each in tried if each]))
 
 
 def test_a_split_without_a_judge_promises_nothing(drawn: list[Case]) -> None:
     assert split(drawn[:10], 0, 0.6, Promise(), COSTS) is None
 
 
-def test_costs_of_the_collection_alone() -> None:
-    stages = [
-        {"stage": stage, "seconds": seconds, "tokens": tokens, "calls": 4}
-        for stage, seconds, tokens in (("target", 8, 100), ("draft", 2, 100), ("verify", 1, 90), ("target", 2, 100))
-    ]
-    costs = stage_costs(stages)
-    assert (costs.target, costs.draft, costs.verify, costs.row, costs.read) == (0.05, 0.02, 0.25, 0, 0)
+def test_the_splits_of_a_profile_are_written(drawn: list[Case], tmp_path: Path) -> None:
+    """The script had not followed a change of what it calls."""
+    profile, output = tmp_path / "drawn.profile", tmp_path / "splits.json"
+    make_profile(costs=asdict(COSTS)).save(profile)
+    kept = Cases(tmp_path / "drawn.profile.cases")
+    (tmp_path / "drawn.profile.cases").mkdir()
+    for case in drawn:
+        kept.add(case)
+    splits.main([str(profile), "--splits", "2", "--max-loss", "0.1", "--output", str(output)])
+    own = json.loads(output.read_text())["figures"]["drawn.profile"]
+    assert (own["cases"], own["splits"]) == (300, 2)
+    assert own["speed"] > 1
