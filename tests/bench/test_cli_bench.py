@@ -45,6 +45,14 @@ def test_json_is_one_object_with_every_figure(loaded: dict[str, Any]) -> None:
     assert set(KEYS.split()) < set(figures["tiny"]["parse"])
 
 
+def test_a_run_for_accuracy_alone_shares_and_says_so(loaded: dict[str, Any], tmp_path: Path) -> None:
+    options = ["run", "--limit", "1", "--accuracy-only", "--json", "--output", str(tmp_path / "out")]
+    result = RUNNER.invoke(bench.app, options, catch_exceptions=False)
+    assert loaded["share"] is True
+    assert json.loads(result.stdout)["tiny"]["parse"]["speed_ratio"] is None
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["settings"]["accuracy_only"] is True
+
+
 def test_settings_reach_the_engine_and_the_record_of_the_run(loaded: dict[str, Any], tmp_path: Path) -> None:
     options = "run --limit 1 --methods target,parse --target big --draft small --max-tokens 9 --threshold 0.7 --delta 8"
     more = ["--seed", "5", "--boundary-rule", "last-success", "--output", str(tmp_path / "out")]

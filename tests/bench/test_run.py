@@ -10,6 +10,9 @@ import pytest
 
 from parse_engine.bench import run as bench
 from parse_engine.bench.records import read_records
+from parse_engine.bench.report.pairs import group
+from parse_engine.bench.report.plots import plots
+from parse_engine.bench.report.sheets import detail_sheets
 from parse_engine.bench.report.summary import Summary, to_plain
 from parse_engine.bench.run import interleave
 from parse_engine.bench.tasks import Grade, Question
@@ -54,6 +57,21 @@ def test_every_method_warms_up_and_answers_everything(run: Run) -> None:
     warm_up, answers = asked[:3], asked[3:]
     assert warm_up == [("0", "target"), ("0", "draft"), ("0", "parse")]
     assert answers == [(q, m) for q, ms in (("0", METHODS), ("1", ("draft", "parse", "target"))) for m in ms]
+
+
+def test_a_run_for_accuracy_alone_tells_no_seconds(run: Run, tmp_path: Path) -> None:
+    lineup = FakeLineup(TEXTS)
+    summary = run(lineup, [FakeTask(size=2)], METHODS, output=tmp_path, timed=False)
+    assert len([method for _, method in lineup.asked if method]) == 6  # nobody warms up
+    own = summary["fake"]["parse"]
+    assert (own.accuracy, own.kept_share, own.total_rejections) == (1.0, 0.75, 0.0)
+    figures = own.to_dict()
+    told = [name for name in figures if "second" in name or "speed" in name or "latency" in name or "ttft" in name]
+    assert all(figures[name] is None for name in (*told, "tokens_per_s", "throughput_ratio", "rejection_cost"))
+    assert [sheet.title for sheet in detail_sheets(summary["fake"])] == ["Errors", "Drafts"]
+    assert [plot.title for plot in plots(summary["fake"], group(read_records(tmp_path / "answers.jsonl"))["fake"])] == [
+        "Acceptance along the answer"
+    ]
 
 
 def test_no_answer_finds_its_question_in_a_cache(run: Run) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 from parse_engine.backends.base import Model, Usage, VerifyRequest
 from parse_engine.backends.load import LoadOptions, load_pair
 from parse_engine.bench.methods import Decoder, Method
+from parse_engine.bench.shared import SharedModel
 from parse_engine.bench.specreason import SpecReason
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.engine import AsyncEngine
@@ -72,9 +73,12 @@ def load_lineup(
     concurrency: int,
     profile: Profile | None = None,
     given: Mapping[str, Any] | None = None,
+    share: bool = False,
     **options: Unpack[LoadOptions],
 ) -> Lineup:
     """Load the models that the methods need; `check_methods` says beforehand whether they can be had.
+
+    With `share` they write once what several methods have in common, so that times say nothing.
 
     Raises:
         ConfigError: the models take fewer answers at a time than `concurrency`, or the profile is of others.
@@ -90,6 +94,9 @@ def load_lineup(
             given = options.get("target_options") or {}
             own["target_options"] = {**given, "speculative_config": _speculation(decoder, draft)}
             targets[decoder], _ = load_pair(target, None, **own)
+    if share:
+        targets = {decoder: SharedModel(model) for decoder, model in targets.items()}
+        drafter = drafter and SharedModel(drafter)
     lineup = assemble(methods, targets, drafter, config, concurrency, profile, given or {})
     for model in lineup.models:
         if model.concurrency < concurrency:

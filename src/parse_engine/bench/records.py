@@ -29,8 +29,8 @@ class Record:
     batch: int = 0
     """Answers of one batch were in flight together; each batch belongs to one task and one method."""
     finished: float | None
-    """Seconds from the start of the batch to the end of this answer; None for a batch that was stopped and resumed,
-    whose times do not compare."""
+    """Seconds from the start of the batch to the end of this answer; None where times do not compare: in a batch that
+    was stopped and resumed, and in a run for accuracy alone."""
     grade: Grade | None = None
     """None until the answer is graded, which happens between batches."""
     similarity: float | None = None

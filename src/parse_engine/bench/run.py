@@ -74,6 +74,8 @@ class Run:
     """Task -> questions."""
     params: SamplingParams
     concurrency: int
+    timed: bool
+    """Whether times compare; they do not where methods share what they have in common."""
     info: dict[str, Any]
     """Plain data: where the run comes from."""
     output: Path | None
@@ -99,6 +101,7 @@ def open_run(
     output: Path | None = None,
     *,
     concurrency: int = 1,
+    timed: bool = True,
     settings: Mapping[str, Any] | None = None,
 ) -> Run:
     """A run of the first `limit` questions of every task; nothing is answered yet.
@@ -129,7 +132,7 @@ def open_run(
         if (file := output / ANSWERS_FILE).exists():
             records = {record.key: record for record in read_records(file)}
             write_records(file, records.values())  # without a line that was cut off
-    return Run(tasks, methods, questions, params, concurrency, info, output, records)
+    return Run(tasks, methods, questions, params, concurrency, timed, info, output, records)
 
 
 async def answer(run: Run, lineup: Answers) -> Summary:
@@ -209,8 +212,8 @@ async def _answer_all(run: Run, lineup: Answers, batches: Sequence[Batch], wante
     number = 1 + max((record.batch for record in run.records.values()), default=-1)
     with progress_bar() as progress:
         done = sum(key in run.records for key in wanted)
-        bar = progress.add_task("warming up", total=len(wanted), completed=done)
-        for method in run.methods:
+        bar = progress.add_task("warming up" if run.timed else "", total=len(wanted), completed=done)
+        for method in run.methods if run.timed else ():
             await lineup.answer(method, _messages(batches[0].questions[0], []), run.params)
         if not await lineup.forget():
             run.note(caches_emptied=False)
@@ -237,8 +240,9 @@ async def _answer_batch(
     asked = [question for question in batch.questions if keys[question.id] not in run.records]
     if not asked:
         return []
-    timed = len(asked) == len(batch.questions)
-    if not timed:  # the batch was stopped half-way: its answers count, their times do not compare
+    whole = len(asked) == len(batch.questions)
+    timed = run.timed and whole
+    if not whole:  # the batch was stopped half-way: its answers count, their times do not compare
         for key in keys.values():
             if key in run.records and run.records[key].finished is not None:
                 run.add(replace(run.records[key], finished=None))

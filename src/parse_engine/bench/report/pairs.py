@@ -20,7 +20,7 @@ class Timed:
 
     record: Record
     wall: float | None
-    """None where its batch was cut off, so that its time does not compare."""
+    """None where its time does not compare."""
 
     @property
     def place(self) -> Place:

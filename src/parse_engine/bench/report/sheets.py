@@ -150,6 +150,7 @@ def _seconds(methods: Mapping[str, MethodSummary]) -> Sheet:
             figure(figures.continue_seconds, form),
         )
         for method, figures in methods.items()
+        if figures.seconds_per_answer is not None
     ]
     return _sheet("Seconds", columns, rows)
 

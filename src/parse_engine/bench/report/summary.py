@@ -34,8 +34,9 @@ class CategorySummary:
 class MethodSummary:
     """One method on one task. Comparisons are with method `target` in the same run, None when it was not run.
 
-    They count the questions and turns that both have answered. A figure whose denominator is zero is None as well, and
-    so is an interval of fewer than two questions. Answers that wait for their grade count in `ungraded` alone.
+    They count the questions and turns that both have answered. Seconds are of the answers whose times compare
+    (`Record.finished`). A figure whose denominator is zero is None as well, and so is an interval of fewer than two
+    questions. Answers that wait for their grade count in `ungraded` alone.
     """
 
     answers: int
@@ -130,17 +131,17 @@ def _summarize_method(method: str, methods: Mapping[str, Group]) -> MethodSummar
     own = graded(methods[method])
     records = [timed.record for timed in own.values()]
     traces = [record.answer.trace for record in records]
-    totals = [trace.seconds.total for trace in traces]
-    firsts = [trace.seconds.first for trace in traces]
+    seconds = [timed.record.answer.trace.seconds for timed in own.values() if timed.wall is not None]
+    totals = [spent.total for spent in seconds]
+    firsts = [spent.first for spent in seconds]
     total = sum(totals)
-    n = len(records)
     draft, verify, continue_ = (
-        sum(getattr(trace.seconds, phase) for trace in traces) for phase in ("draft", "verify", "continue_")
+        sum(getattr(spent, phase) for spent in seconds) for phase in ("draft", "verify", "continue_")
     )
     pairs = paired(own, graded(methods.get(BASELINE, {})))
     return MethodSummary(
-        answers=n,
-        ungraded=len(methods[method]) - n,
+        answers=len(records),
+        ungraded=len(methods[method]) - len(records),
         accuracy=accuracy(own.values()),
         **_accuracy_against_target(pairs),
         unparsed=_mean(
@@ -149,7 +150,7 @@ def _summarize_method(method: str, methods: Mapping[str, Group]) -> MethodSummar
         mixed_wrong=_mixed_wrong(method, methods),
         similarity=_mean([record.similarity for record in records if record.similarity is not None]),
         tokens_per_s=tokens_per_s(list(own.values())),
-        seconds_per_answer=_over(total, n),
+        seconds_per_answer=_mean(totals),
         latency_p50=_percentile(totals, 50),
         latency_p95=_percentile(totals, 95),
         latency_p99=_percentile(totals, 99),
@@ -162,12 +163,12 @@ def _summarize_method(method: str, methods: Mapping[str, Group]) -> MethodSummar
         ),
         computed_tokens=_mean([trace.computed_tokens for trace in traces]),
         verify_passes=_mean([trace.verify_passes for trace in traces]),
-        draft_seconds=_over(draft, n),
-        verify_seconds=_over(verify, n),
-        continue_seconds=_over(continue_, n),
+        draft_seconds=_over(draft, len(seconds)),
+        verify_seconds=_over(verify, len(seconds)),
+        continue_seconds=_over(continue_, len(seconds)),
         overhead=_over(total - draft - verify - continue_, total),
         cut=_mean([record.answer.finish_reason == "length" for record in records]),
-        **_rejections(records),
+        **_rejections(own.values()),
         **_acceptance(records),
         categories=_categories(own, pairs),
     )
@@ -256,15 +257,20 @@ def _mixed_wrong(method: str, methods: Mapping[str, Group]) -> float | None:
     return _mean([right == [False, True, True] for right in rights if None not in right])
 
 
-def _rejections(records: Sequence[Record]) -> dict[str, Any]:
-    judged = [record.answer.trace for record in records if is_judged(record.answer.trace)]
-    rejected = [trace for trace in judged if is_total_rejection(trace)]
-    spent = sum(trace.seconds.draft + trace.seconds.verify for trace in rejected)
-    total = sum(record.answer.trace.seconds.total for record in records)
+def _rejections(answers: Iterable[Timed]) -> dict[str, Any]:
+    def count(traces: Sequence[Trace]) -> tuple[int, int, float]:
+        """Judged drafts, those of which nothing was kept, and the seconds spent on these."""
+        rejected = [trace.seconds for trace in traces if is_total_rejection(trace)]
+        return sum(map(is_judged, traces)), len(rejected), sum(spent.draft + spent.verify for spent in rejected)
+
+    listed = list(answers)
+    judged, rejected, _ = count([timed.record.answer.trace for timed in listed])
+    traces = [timed.record.answer.trace for timed in listed if timed.wall is not None]
+    timed_judged, timed_rejected, spent = count(traces)
     return {
-        "total_rejections": _over(len(rejected), len(judged)),
-        "rejection_seconds": _over(spent, len(rejected)),
-        "rejection_cost": _over(spent, total) if judged else None,
+        "total_rejections": _over(rejected, judged),
+        "rejection_seconds": _over(spent, timed_rejected),
+        "rejection_cost": _over(spent, sum(trace.seconds.total for trace in traces)) if timed_judged else None,
     }
 
 

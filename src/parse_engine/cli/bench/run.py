@@ -59,6 +59,10 @@ def run(
     temperature: Annotated[float, setting("temperature", metavar="T")] = DEFAULTS.temperature,
     top_p: Annotated[float, setting("top_p", metavar="P")] = DEFAULTS.top_p,
     seed: Annotated[int | None, setting("seed", metavar="N")] = None,
+    accuracy_only: Annotated[
+        bool,
+        typer.Option(help="Write once what methods have in common, drafts and plain greedy answers; tell no speeds."),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -77,7 +81,7 @@ def run(
 
     chosen = [parse_method(name) for name in listed(methods)]
     loaded = [load_task(name) for name in listed(tasks)]
-    flags = given(ctx, but={"tasks", "methods", "limit", "output", "json"})
+    flags = given(ctx, but={"tasks", "methods", "limit", "accuracy_only", "output", "json"})
     method = "parse" if any(each.needs_drafter for each in chosen) else "target"
     settings = GenerateSettings.from_mapping({**flags, "method": method})
     known = settings.loaded_profile()
@@ -92,10 +96,20 @@ def run(
         "config": dataclasses.asdict(settings.judging),
         "profile": known and {"file": settings.profile, "sha256": known.digest},
         "concurrency": concurrency,
+        "accuracy_only": accuracy_only,
         **settings.loading,
     }
     names = [method.name for method in chosen]
-    opened = open_run(loaded, names, limit, settings.sampling, output, concurrency=concurrency, settings=provenance)
+    opened = open_run(
+        loaded,
+        names,
+        limit,
+        settings.sampling,
+        output,
+        concurrency=concurrency,
+        timed=not accuracy_only,
+        settings=provenance,
+    )
     own = {name: value for name, value in flags.items() if name in calibrated()}
     summary = asyncio.run(_run(opened, settings, chosen, known, own))
     if json:
@@ -127,6 +141,7 @@ async def _run(
         run.concurrency,
         profile=profile,
         given=given,
+        share=not run.timed,
         **settings.loading,
     )
     try:
