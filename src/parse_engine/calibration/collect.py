@@ -31,6 +31,7 @@ from parse_engine.text import Writer
 
 COSTS_FILE = "costs.jsonl"
 BATCHES = 2  # questions in a batch, by the answers in flight
+TIMED = 8  # at least so many answers are written once more for their costs
 DRAWN_AT = 0.7  # temperature of the answers beyond the greedy one
 Key = tuple[str, str]
 Written = list[tuple[str, int]]
@@ -133,7 +134,7 @@ async def collect(
                 kept.add(case)
                 progress.advance(bar)
         if not read_costs(folder, engine.concurrency):
-            await batch.write(questions[:size])
+            await batch.write(questions[: max(size, TIMED)])
     return [kept.done[task.name, question.id] for task, question in questions]
 
 
