@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from parse_engine.calibration.cases import Case
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.features import signals_for
 from parse_engine.prefix.judges import Fit, PromptJudge
+
+PASSES = 4  # of each kind are timed, or as many as are in flight
 
 
 @dataclass(frozen=True)
@@ -75,29 +77,29 @@ async def time_passes(
 ) -> list[tuple[int, int, float]]:
     """Rows, draft tokens read, and an answer's seconds of passes over random tokens, `concurrency` of them at a time.
 
-    With suffixes, with log-probabilities and with both, for drafts of this length and of twice and half of it; the
-    prefix cache is empty before each.
+    With suffixes, and with log-probabilities instead, for drafts of half this length and of twice; several times with
+    few in flight. The prefix cache is empty before each.
     """
-    timed = []
     generator = np.random.default_rng(0)
     free = model.signals - {"sampled"}
-    room = model.context_length - prompt - asking.longest_suffix
-    for length in sorted({max(1, min(room, round(times * draft))) for times in (0.5, 1, 2)}):
+
+    def request(length: int, *, reading: bool) -> VerifyRequest:
+        tokens = generator.integers(model.codec.size, size=prompt + length).tolist()
         ends = sorted({max(1, length * (at + 1) // prefixes) for at in range(prefixes)} | {length})
-        for suffixes, reading in ((True, False), (False, True), (True, True)):
-            if reading and "logprobs" not in free:
-                continue
-            requests = []
-            for _ in range(concurrency):
-                tokens = generator.integers(model.codec.size, size=prompt + length).tolist()
-                own = Draft("", tuple(tokens[prompt:]), (), complete=True)
-                bare = VerifyRequest(tuple(tokens[:prompt]), own.tokens, tuple(ends))
-                request = asking.request(bare.prompt, own, ends) if suffixes else bare
-                requests.append(replace(request, signals=free if reading else frozenset()))
-            await model.forget()
-            began = time.perf_counter()
-            await asyncio.gather(*(model.verify(request, Usage()) for request in requests))
-            seconds = (time.perf_counter() - began) / concurrency
-            rows = prompt + length + sum(map(len, requests[0].suffixes))
-            timed.append((rows, length if reading else 0, seconds))
-    return timed
+        if reading:
+            return VerifyRequest(tuple(tokens[:prompt]), tuple(tokens[prompt:]), tuple(ends), signals=free)
+        return asking.request(tokens[:prompt], Draft("", tuple(tokens[prompt:]), (), complete=True), ends)
+
+    async def timed(length: int, *, reading: bool) -> tuple[int, int, float]:
+        requests = [request(length, reading=reading) for _ in range(concurrency)]
+        await model.forget()
+        began = time.perf_counter()
+        await asyncio.gather(*(model.verify(each, Usage()) for each in requests))
+        seconds = (time.perf_counter() - began) / concurrency
+        return prompt + length + sum(map(len, requests[0].suffixes)), length if reading else 0, seconds
+
+    room = model.context_length - prompt - asking.longest_suffix
+    lengths = sorted({max(1, min(room, round(times * draft))) for times in (0.5, 2)})
+    kinds = (False, True) if "logprobs" in free else (False,)
+    repeats = range(max(1, PASSES // concurrency))
+    return [await timed(length, reading=reading) for length in lengths for reading in kinds for _ in repeats]
