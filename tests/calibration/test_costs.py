@@ -12,7 +12,7 @@ from tests.conftest import byte_tokenizer
 from tests.scripted import ScriptedModel
 
 STAGES = [
-    {"stage": stage, "seconds": seconds, "tokens": 100}
+    {"stage": stage, "seconds": seconds, "tokens": 100, "calls": 4}
     for stage, seconds in (("target", 8), ("draft", 2), ("verify", 9))
 ]
 
@@ -21,9 +21,9 @@ def test_what_a_row_and_a_token_read_cost_comes_out_of_timed_passes() -> None:
     passes = [
         (rows, read, 0.5 + 0.01 * rows + 0.002 * read) for rows, read in ((170, 0), (120, 20), (290, 0), (240, 80))
     ]
-    costs = costs_of([*STAGES, {"stage": "target", "seconds": 2, "tokens": 100}], passes)
+    costs = costs_of([*STAGES, {"stage": "target", "seconds": 2, "tokens": 100, "calls": 6}], passes, prompt=30)
     found = (costs.target, costs.draft, costs.verify, costs.row, costs.read)
-    assert found == pytest.approx((0.05, 0.02, 0.5, 0.01, 0.002))
+    assert found == pytest.approx(((10 - 10 * 30 * 0.01) / 200, 0.02, 0.5, 0.01, 0.002))
 
 
 @pytest.mark.parametrize(("concurrency", "repeats"), [(1, PASSES), (3, 1)])

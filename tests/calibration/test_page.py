@@ -147,7 +147,7 @@ def test_data_and_machine_are_told() -> None:
         "cpu Abacus, cores 2",
         "parse-engine 0.1.0, python 3.11.9",
         "a token written by the target 20",
-        "each token in a judging pass 0.1",
+        "each token that the target reads, in a prompt or in a judging pass 0.1",
     ):
         assert part in text, part
 

@@ -42,6 +42,14 @@ def test_nothing_promised_is_said(run: Run, file: Path) -> None:
     assert "chosen" not in result.out
 
 
+def test_that_nothing_is_faster_is_said_without_an_empty_table(run: Run, file: Path) -> None:
+    make_profile(tried=[]).save(file)
+    result = run("profile", "show", str(file))
+    assert "Nothing is promised: with 4 in flight no setting is faster than the target alone." in result.out
+    assert "costs with 4 in flight: 20 ms a token of the target, 4 ms of the drafter; 3 ms a pass" in result.out
+    assert "settings, for each judge" not in result.out
+
+
 def test_names_are_no_markup(run: Run, file: Path) -> None:
     """Square brackets in a name were taken for a style."""
     make_profile(target="big[bold]", draft="[/]small").save(file)

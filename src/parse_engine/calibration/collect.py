@@ -133,7 +133,7 @@ async def collect(
             for case in await batch.work(left[start : start + size]):
                 kept.add(case)
                 progress.advance(bar)
-        if not read_costs(folder, engine.concurrency):
+        if not {"target", "draft"} <= {line["stage"] for line in read_costs(folder, engine.concurrency)}:
             await batch.write(questions[: max(size, TIMED)])
     return [kept.done[task.name, question.id] for task, question in questions]
 

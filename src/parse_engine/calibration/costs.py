@@ -1,7 +1,9 @@
 """What each phase costs on this device and engine, and what a setting would take by that.
 
-    target alone     answer tokens * target
+    target alone     prompt tokens * row  +  answer tokens * target
     PARSE            draft tokens * draft  +  pass + rows * row + reading  +  tokens behind the boundary * target
+
+The rows of a pass are the prompt, the draft and the suffixes; the target goes on from what the pass left in its cache.
 
 Only for choosing: whatever is reported as a speed is measured by the bench.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,27 +34,28 @@ class Costs:
     """Seconds, with `concurrency` answers in flight: an answer's share of the wall clock."""
 
     target: float
-    """Per token that the target writes, its share of the prompt's rows included."""
+    """Per token that the target writes; its prompt is counted in rows."""
     draft: float
-    """The same of the drafter."""
+    """Per token that the drafter writes, its share of the prompt included."""
     verify: float
     """Per pass, however long."""
     row: float
-    """Per row of a pass: prompt, draft and suffixes."""
+    """Per row that the target computes of a prompt, a draft or a suffix."""
     read: float
     """Per draft token whose log-probability is read, which takes the LM head."""
 
     def alone(self, case: Case) -> float:
         """Of the target's own answer."""
-        return case.target.tokens * self.target
+        return case.prompt_tokens * self.row + case.target.tokens * self.target
 
     def parse(self, case: Case, prefixes: int, accepted: int | None, *, asks: bool, reads: bool) -> float:
         """Of PARSE with so many judged prefixes; `accepted`: which of the case's ends is committed, None for none."""
-        rows = case.prompt_tokens + case.draft.tokens + (prefixes * case.suffix_tokens if asks else 0)
+        rows = case.draft.tokens + (prefixes * case.suffix_tokens if asks else 0)
         judging = self.verify + rows * self.row + (case.draft.tokens * self.read if reads else 0.0)
         left = case.target.tokens if accepted is None else case.outcomes[accepted].tokens
         left -= case.agreeing(accepted) if reads and prefixes else 0
-        return case.draft.tokens * self.draft + judging * bool(prefixes) + left * self.target
+        reading = case.prompt_tokens * self.row  # by the pass, or by the target that answers alone
+        return reading + case.draft.tokens * self.draft + judging * bool(prefixes) + left * self.target
 
 
 def reads_tokens(fit: Fit) -> bool:
@@ -59,16 +63,22 @@ def reads_tokens(fit: Fit) -> bool:
     return bool(signals_for(fit.names) & {"logprobs", "entropy"})
 
 
-def costs_of(stages: Iterable[Mapping[str, Any]], passes: Sequence[tuple[int, int, float]]) -> Costs:
-    """From the stages of the collection, and timed passes: rows, draft tokens read, seconds."""
-    seconds, tokens = dict[str, float](), dict[str, int]()
+def costs_of(stages: Iterable[Mapping[str, Any]], passes: Sequence[tuple[int, int, float]], prompt: float) -> Costs:
+    """From the stages of the collection, and timed passes: rows, draft tokens read, seconds.
+
+    Args:
+        prompt: tokens of a prompt, on average.
+    """
+    total = defaultdict[tuple[str, str], float](float)
     for line in stages:
-        seconds[line["stage"]] = seconds.get(line["stage"], 0.0) + line["seconds"]
-        tokens[line["stage"]] = tokens.get(line["stage"], 0) + line["tokens"]
+        for unit in ("seconds", "tokens", "calls"):
+            total[line["stage"], unit] += line[unit]
     rows, read, spent = (np.array(column, dtype=np.float64) for column in zip(*passes, strict=True))
     found, _ = nnls(np.stack([np.ones_like(rows), rows, read], axis=1), spent)
     verify, row, each = (float(value) for value in found)
-    target, draft = (seconds[stage] / max(tokens[stage], 1) for stage in ("target", "draft"))
+    writing = max(0.0, total["target", "seconds"] - total["target", "calls"] * prompt * row)
+    target = writing / max(total["target", "tokens"], 1)
+    draft = total["draft", "seconds"] / max(total["draft", "tokens"], 1)
     return Costs(target, draft, verify, row, each)
 
 

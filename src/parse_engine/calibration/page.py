@@ -29,7 +29,7 @@ COSTS = {
     "target": "a token written by the target",
     "draft": "a token written by the drafter",
     "verify": "a judging pass, however long",
-    "row": "each token in a judging pass",
+    "row": "each token that the target reads, in a prompt or in a judging pass",
     "read": "each draft token whose probability is read",
 }
 COLUMNS = {

@@ -181,7 +181,8 @@ async def measure_costs(engine: AsyncEngine, cases: Sequence[Case], plan: Plan, 
     prefixes = max(len(case.places(min(plan.deltas))) for case in judged)
     asking = prompt_judge(engine.target.codec, engine.config)
     passes = await time_passes(engine.target, asking, prompt, draft, prefixes, engine.concurrency)
-    return costs_of(read_costs(folder, engine.concurrency), passes)
+    mean = float(np.mean([case.prompt_tokens for case in cases]))
+    return costs_of(read_costs(folder, engine.concurrency), passes, mean)
 
 
 def _ranking(cases: Sequence[Case], scored: Sequence[Scored], delta: int) -> Ranking:

@@ -21,6 +21,7 @@ def promise_lines(profile: Profile) -> Iterator[str]:
     yield escape(f"questions: {tasks}; judges fitted on {profile.fitted_on}, settings tested on {profile.tested_on}")
     yield f"alone the target has {profile.target_right:.1%} right, the drafter {profile.draft_right:.1%}"
     yield f"[bold]{promise(profile)}[/]"
+    yield costs_line(profile)
     choice = profile.choice
     if choice is None:
         return
@@ -32,10 +33,26 @@ def promise_lines(profile: Profile) -> Iterator[str]:
     )
 
 
+def costs_line(profile: Profile) -> str:
+    """What the expected speeds are worked out from; see calibration/costs.py."""
+    target, draft, verify, row, read = (
+        f"{1000 * profile.costs[name]:.3g} ms" for name in ("target", "draft", "verify", "row", "read")
+    )
+    return (
+        f"costs with {profile.concurrency} in flight: {target} a token of the target, {draft} of the drafter; "
+        f"{verify} a pass, {row} each of its tokens, {read} more where its probability is read"
+    )
+
+
 def promise(profile: Profile) -> str:
     """What is promised of the chosen setting, or that nothing is."""
     limit = f"at most {percent(profile.max_loss)} of such questions are right with the target and wrong with PARSE"
     confidence = f"with {percent(profile.confidence)} confidence"
+    if not profile.tried:
+        return (
+            f"Nothing is promised: with {profile.concurrency} in flight no setting is faster than the target alone. "
+            "With this profile the target answers alone."
+        )
     if profile.choice is None:
         return (
             f"Nothing is promised. It could be shown of no setting faster than the target that {limit} ({confidence}). "

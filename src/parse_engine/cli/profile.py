@@ -51,4 +51,6 @@ def print_profile(profile: Profile, *, json: bool) -> None:
     console = Console(highlight=False)
     for line in promise_lines(profile):
         console.print(line, soft_wrap=True)
-    console.print(ranking_table(profile), tried_table(profile), sep="\n")
+    console.print(ranking_table(profile))
+    if profile.tried:
+        console.print(tried_table(profile))
