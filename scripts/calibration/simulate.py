@@ -21,6 +21,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -190,8 +191,10 @@ def main(arguments: Sequence[str]) -> None:
     promise = promise_of(given)
     known = truth(given.population)
     began = time.perf_counter()
-    numbers = track(range(given.repetitions), "repetitions", console=Console(stderr=True))
-    picked = [repeat(number, given.questions, promise, known) for number in numbers]
+    done = Parallel(n_jobs=-1, return_as="generator")(
+        delayed(repeat)(number, given.questions, promise, known) for number in range(given.repetitions)
+    )
+    picked = list(track(done, "repetitions", total=given.repetitions, console=Console(stderr=True)))
     seconds = (time.perf_counter() - began) / given.repetitions
     found = {
         name: figures(each, promise.max_loss)
