@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from parse_engine.backends.base import Model, Scores, Usage, VerifyRequest
+from parse_engine.backends.base import Model, Usage
+from parse_engine.bench.wrapped import WrappedModel
 from parse_engine.config import SamplingParams
 
 
@@ -20,7 +21,7 @@ class _Written:
     computed_tokens: int
 
 
-class SharedModel:
+class SharedModel(WrappedModel):
     """A model that writes each greedy answer once, and says the same when asked again.
 
     Methods have the same draft, and a target that rejects all of it writes what the plain target writes. Answers that
@@ -28,10 +29,7 @@ class SharedModel:
     """
 
     def __init__(self, model: Model):
-        self.name, self.fingerprint, self.codec = model.name, model.fingerprint, model.codec
-        self.context_length, self.eos, self.concurrency = model.context_length, model.eos, model.concurrency
-        self.block_size, self.signals = model.block_size, model.signals
-        self._model = model
+        super().__init__(model)
         self._kept: dict[tuple[tuple[int, ...], int], _Written] = {}
 
     async def decode(
@@ -63,12 +61,3 @@ class SharedModel:
                     keep()  # nobody need ask whether there is more
                 yield token
         keep()
-
-    async def verify(self, request: VerifyRequest, usage: Usage) -> Scores:
-        return await self._model.verify(request, usage)
-
-    async def forget(self) -> bool:
-        return await self._model.forget()
-
-    async def close(self) -> None:
-        await self._model.close()

@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from parse_engine.backends.base import Model, Scores, Usage, VerifyRequest
+from parse_engine.backends.base import Model, Usage
 from parse_engine.bench.replay.profile import Judged
+from parse_engine.bench.wrapped import WrappedModel
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.verifier import Verdict, Verifier
@@ -28,20 +29,13 @@ class Call:
     """What stands for the last of them."""
 
 
-class Replayed:
+class Replayed(WrappedModel):
     """A model whose answers have recorded lengths: `decode` takes its calls in their order, `verify` is the model's."""
 
-    eos = frozenset({END})
-
     def __init__(self, model: Model, codec: Codec, calls: Iterable[Call] = ()):
-        self.name = model.name
-        self.fingerprint = model.fingerprint
-        self.signals = model.signals
+        super().__init__(model)
         self.codec = codec
-        self.context_length = model.context_length
-        self.concurrency = model.concurrency
-        self.block_size = model.block_size
-        self._model = model
+        self.eos = frozenset({END})
         self._calls = iter(calls)
 
     async def decode(
@@ -54,15 +48,6 @@ class Replayed:
             async for token in generated:
                 left -= 1
                 yield token if left or call.last is None else call.last
-
-    async def verify(self, request: VerifyRequest, usage: Usage) -> Scores:
-        return await self._model.verify(request, usage)
-
-    async def forget(self) -> bool:
-        return await self._model.forget()
-
-    async def close(self) -> None:
-        await self._model.close()
 
 
 class RecordedVerifier(Verifier):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
@@ -257,20 +257,16 @@ def _mixed_wrong(method: str, methods: Mapping[str, Group]) -> float | None:
     return _mean([right == [False, True, True] for right in rights if None not in right])
 
 
-def _rejections(answers: Iterable[Timed]) -> dict[str, Any]:
-    def count(traces: Sequence[Trace]) -> tuple[int, int, float]:
-        """Judged drafts, those of which nothing was kept, and the seconds spent on these."""
-        rejected = [trace.seconds for trace in traces if is_total_rejection(trace)]
-        return sum(map(is_judged, traces)), len(rejected), sum(spent.draft + spent.verify for spent in rejected)
-
-    listed = list(answers)
-    judged, rejected, _ = count([timed.record.answer.trace for timed in listed])
-    traces = [timed.record.answer.trace for timed in listed if timed.wall is not None]
-    timed_judged, timed_rejected, spent = count(traces)
+def _rejections(answers: Collection[Timed]) -> dict[str, Any]:
+    judged = [timed for timed in answers if is_judged(timed.record.answer.trace)]
+    rejected = [timed for timed in judged if is_total_rejection(timed.record.answer.trace)]
+    lost = [timed.record.answer.trace.seconds for timed in rejected if timed.wall is not None]
+    spent = [seconds.draft + seconds.verify for seconds in lost]
+    total = sum(timed.record.answer.trace.seconds.total for timed in answers if timed.wall is not None)
     return {
-        "total_rejections": _over(rejected, judged),
-        "rejection_seconds": _over(spent, timed_rejected),
-        "rejection_cost": _over(spent, sum(trace.seconds.total for trace in traces)) if timed_judged else None,
+        "total_rejections": _over(len(rejected), len(judged)),
+        "rejection_seconds": _mean(spent),
+        "rejection_cost": _over(sum(spent), total) if judged else None,
     }
 
 

@@ -28,8 +28,8 @@ def measure_pass(
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures and their origin.")] = None,
     json: Annotated[bool, typer.Option(help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Time the verification pass: packed (on vLLM: one step), plain causal ones, a pass per prefix without and with a
-    cache.
+    """Time the verification pass: packed (on vLLM: one step), with the draft's likelihood and with that alone, plain
+    causal ones, a pass per prefix without and with a cache.
 
     Median seconds of each way, and how many times the packed pass it takes.
     """
