@@ -1,4 +1,4 @@
-"""Write docs/cli.md and the generated parts of README.md and deploy.md: `python scripts/docs/build.py [--check]`."""
+"""Write docs/cli.md and the generated parts of other pages: `python scripts/docs/build.py [--check]`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from readme_blocks import (
     figures_table,
     judge_table,
     pass_table,
+    profile_table,
     real_table,
     refresh,
     snippet_output,
@@ -29,10 +30,12 @@ def pages(*, run_snippet: bool) -> dict[str, str]:
     """
     blocks = {**TABLES, "output": snippet_output} if run_snippet else TABLES
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    calibrate = (ROOT / "docs/calibrate.md").read_text(encoding="utf-8")
     deploy = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
     return {
         "README.md": refresh(readme, blocks),
         "docs/cli.md": reference(),
+        "docs/calibrate.md": refresh(calibrate, {"profiles": profile_table}),
         "docs/deploy.md": refresh(deploy, {"vllm": vllm_tables}),
     }
 

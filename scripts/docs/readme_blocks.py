@@ -1,15 +1,17 @@
-"""The generated parts of README.md and docs/deploy.md: what stands between `<!-- NAME -->` and `<!-- /NAME -->`."""
+"""The generated parts of README.md and docs: what stands between `<!-- NAME -->` and `<!-- /NAME -->`."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from parse_engine.bench.passes import pass_rows
+from parse_engine.calibration.tables import percent
+from parse_engine.profile import Profile, Ranking
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
@@ -122,6 +124,38 @@ def judge_table() -> str:
     first = next(iter(run["figures"].values()))
     what = f"{first['solutions']} solutions of ProcessBench's GSM8K part, {run['target']} as the target."
     return "\n".join([*rows, "", f"- {what} {_source(run)}"])
+
+
+def profile_table() -> str:
+    """What calibration found for pairs of models: how well the judges rank new drafts, and what could be promised."""
+    rows = [
+        "| task, tested questions | target right | drafter right | judge | AUC, full drafts (95 %) "
+        "| AUC, safe prefixes (95 %) |",
+        "| --- | ---: | ---: | --- | ---: | ---: |",
+    ]
+    notes = []
+    for file in sorted((RESULTS / "records").glob("*.profile")):
+        profile = Profile.load(file)
+        tasks = ", ".join(profile.tasks)
+        right = f"{profile.target_right:.1%} | {profile.draft_right:.1%}"
+        for judge, own in profile.rankings.items():
+            aucs = (_interval({"auc": auc, "auc_ci": ci}, "auc", "{:.2f}", 1) for auc, ci in _rankings(own))
+            rows.append(f"| {tasks}, {profile.tested_on} | {right} | `{judge}` | {' | '.join(aucs)} |")
+        machine = _machine({**profile.provenance, "settings": {"concurrency": profile.concurrency}})
+        origin = f"{profile.target} and {profile.draft} on {profile.backend}; {machine}"
+        notes.append(f"- {tasks}: {_outcome(profile)} {origin} ([profile](../results/records/{file.name})).")
+    return "\n".join([*rows, "", *notes])
+
+
+def _rankings(own: Ranking) -> Iterator[tuple[float | None, tuple[float, float] | None]]:
+    return iter(((own.full, own.full_ci), (own.prefix, own.prefix_ci)))
+
+
+def _outcome(profile: Profile) -> str:
+    limit = f"a loss of at most {percent(profile.max_loss)}"
+    if (choice := profile.choice) is None:
+        return f"nothing can be promised at {limit}."
+    return f"{limit} is promised, {choice.speed:.2f} times as fast expected."
 
 
 def vllm_tables() -> str:

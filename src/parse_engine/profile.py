@@ -147,6 +147,8 @@ class Profile:
         for name in ("temperature", "top_p"):
             if getattr(params, name) != self.sampling[name]:
                 said.append(f"another {name} than {self.sampling[name]:g}")
+        if sorted(params.stop) != sorted(self.sampling["stop"]):
+            said.append("other stop texts")
         return said
 
     def only(self, judge: Judge) -> Self:

@@ -81,6 +81,12 @@ def test_answers_that_are_drawn_are_not_what_was_promised(codec: Codec) -> None:
     assert answer.trace.warnings == ("the profile promises nothing for another temperature than 0.",)
 
 
+def test_answers_that_end_elsewhere_are_not_what_was_promised(codec: Codec) -> None:
+    engine = AsyncEngine(*models(codec), profile=profile())
+    answer = asyncio.run(engine.generate("How many?", SamplingParams(max_tokens=60, stop=("So",))))
+    assert answer.trace.warnings == ("the profile promises nothing for other stop texts.",)
+
+
 @pytest.mark.parametrize("changes", [{"target_fingerprint": "x"}, {"draft_fingerprint": "x"}])
 def test_a_profile_of_other_models_is_refused(codec: Codec, changes: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="scripted is another one or has changed"):

@@ -110,6 +110,30 @@ def test_a_profile_is_made_shown_and_used(questions: Path, tmp_path: Path, capsy
     assert (err.count("\n"), "the profile was made for the target scripted" in err) == (1, True)
 
 
+def test_stop_texts_end_what_every_stage_writes(
+    questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"prompt": f"double {n}", "answer": f"{n} and {n} are {2 * n}.", "grader": "contains"} for n in range(200)]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file, lengths = tmp_path / "own.profile", [len(str(row["answer"])) for row in rows]
+    options = ["--tasks", str(questions), "--stop", "\nSo", "--stop", "###", "--max-tokens", "100"]
+    code, _, err = run(capsys, "calibrate", *options, "--deltas", "24", "--output", str(file))
+    assert code == 0, err
+    profile = Profile.load(file)
+    assert (profile.sampling["stop"], profile.target_right) == (["\nSo", "###"], 1)
+    cases = [json.loads(line) for line in (tmp_path / "own.profile.cases/cases.jsonl").read_text().splitlines()]
+    assert [case["draft"]["tokens"] for case in cases] == lengths
+
+    methods = ["target", "draft", "cascade", "specreason", "parse"]
+    options += ["--limit", "3", "--methods", ",".join(methods), "--output", str(tmp_path / "run"), "--json"]
+    for _ in range(2):  # the second time it goes on
+        code, out, err = run(capsys, "bench", "run", *options)
+        assert code == 0, err
+        assert list(json.loads(out)["doubles.jsonl"]) == methods
+    for line in (tmp_path / "run" / "answers.jsonl").read_text().splitlines():
+        assert re.fullmatch(r"\d+ and \d+ are \d+\.", json.loads(line)["text"])
+
+
 def test_nothing_is_promised_of_too_few_questions(
     questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

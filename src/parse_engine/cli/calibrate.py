@@ -75,6 +75,7 @@ def calibrate(
         typer.Option(metavar="N", min=1, help="Most answers in flight, as they will be in use: costs depend on it."),
     ] = DEFAULT_CONCURRENCY,
     max_tokens: Annotated[int, setting("max_tokens", metavar="N")] = DEFAULTS.max_tokens,
+    stop: Annotated[list[str] | None, setting("stop", metavar="TEXT")] = None,
     max_prefixes: Annotated[int, setting("max_prefixes", metavar="N")] = DEFAULTS.max_prefixes,
     device: Annotated[str, setting("device", metavar="NAME")] = DEFAULTS.device,
     dtype: Annotated[str, setting("dtype", metavar="NAME")] = DEFAULTS.dtype,

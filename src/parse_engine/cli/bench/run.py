@@ -59,6 +59,7 @@ def run(
     temperature: Annotated[float, setting("temperature", metavar="T")] = DEFAULTS.temperature,
     top_p: Annotated[float, setting("top_p", metavar="P")] = DEFAULTS.top_p,
     seed: Annotated[int | None, setting("seed", metavar="N")] = None,
+    stop: Annotated[list[str] | None, setting("stop", metavar="TEXT")] = None,
     accuracy_only: Annotated[
         bool,
         typer.Option(help="Write once what methods have in common, drafts and plain greedy answers; tell no speeds."),
