@@ -295,6 +295,7 @@ class TinyServer:
             "temperature",
             "top_p",
             "seed",
+            "stop",
             "stream",
             "stream_options",
             "logprobs",
@@ -330,13 +331,20 @@ class TinyServer:
         return choice
 
     def _stream(self, body: Json, tokens: list[int]) -> Iterator[bytes]:
-        number, finish = 0, None
+        number, finish, text, sent = 0, None, "", 0
+        stops: list[str] = body.get("stop") or []
         while finish is None:
             logprobs = self.next(tokens)
             token = int(logprobs.argmax())
             tokens, number = [*tokens, token], number + 1
-            finish = "stop" if token in self.model.eos else "length" if number == body["max_tokens"] else None
-            choice: Json = {"text": "" if token in self.model.eos else self._text([token]), "finish_reason": finish}
+            text += "" if token in self.model.eos else self._text([token])
+            cut = min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)
+            ended = token in self.model.eos or cut is not None
+            finish = "stop" if ended else "length" if number == body["max_tokens"] else None
+            held = 0 if finish else max((len(stop) - 1 for stop in stops), default=0)
+            upto = max(sent, len(text) - held if cut is None else cut)
+            choice: Json = {"text": text[sent:upto], "finish_reason": finish}
+            sent = upto
             if self.ids_out and body.get("return_token_ids"):
                 choice["token_ids"] = [token]
             if body.get("logprobs") and self.top:

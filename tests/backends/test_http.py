@@ -9,7 +9,7 @@ import resource
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeVar
@@ -214,6 +214,20 @@ def test_what_a_server_lacks_is_made_up_for(front: Callable[..., Front], abiliti
         for mass, ids in zip(masses, labels, strict=True):
             assert mass == pytest.approx(sum(float(logprobs[id].exp()) for id in ids if id in seen), rel=1e-4)
     assert usage.computed_tokens == 2 * len(prompt) + 4 + 8 + 3  # the server tells nothing of a cache
+
+
+def test_a_server_that_tells_no_ids_is_told_where_to_stop(front: Callable[..., Front]) -> None:
+    """Its answer is read when it is whole: what it wrote behind the stop text was waited for, and thrown away."""
+    told, untold = front(), front(ids_out=False)
+    with Engine(HTTPModel.connect(told.url), None) as engine:
+        whole = engine.generate(QUESTION, SHORT, method="target").text
+    params = replace(SHORT, stop=("###", whole[len(whole) // 2 :][:3]))
+    for server in (told, untold):
+        with Engine(HTTPModel.connect(server.url), None) as engine:
+            answer = engine.generate(QUESTION, params, method="target")
+        assert (answer.text, answer.finish_reason) == (whole[: whole.index(params.stop[1])], "stop")
+    assert untold.bodies[-1]["stop"] == list(params.stop)
+    assert "stop" not in told.bodies[-1]
 
 
 def test_an_address_with_and_without_v1(front: Callable[..., Front]) -> None:

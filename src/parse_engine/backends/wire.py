@@ -123,6 +123,8 @@ class Wire:
             body["seed"] = params.seed
         if logprobs:
             body["logprobs"] = 1
+        if params.stop and not self.dialect.ids_out:  # such an answer is read as a whole, when it is at its end
+            body["stop"] = list(params.stop)
         if self.dialect.extras:
             body |= {"return_token_ids": True, "stop_token_ids": sorted(self.eos)}
         return body
