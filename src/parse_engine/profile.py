@@ -24,7 +24,7 @@ from parse_engine.prefix.judges import Fit, Weights
 if TYPE_CHECKING:
     from parse_engine.backends.base import Model
 
-VERSION = 1
+VERSION = 2
 _METADATA = "profile"
 
 

@@ -23,7 +23,7 @@ JUDGES: tuple[Judge, ...] = ("prompt", "likelihood", "head", "fused")
 
 @pytest.fixture(scope="module")
 def known() -> tuple[Rows, Rows]:
-    return rows(draw(120, 1, width=6), DELTAS)
+    return rows(draw(240, 1, width=6), DELTAS)
 
 
 @pytest.fixture(scope="module")

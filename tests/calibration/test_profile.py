@@ -56,7 +56,8 @@ def test_a_profile_of_another_version(tmp_path: Path, monkeypatch: pytest.Monkey
     with monkeypatch.context() as later:
         later.setattr(profile, "VERSION", profile.VERSION + 1)
         make_profile().save(file)
-    with pytest.raises(ConfigError, match=r"a profile of version 2, this is 1\. Calibrate again\."):
+    versions = f"a profile of version {profile.VERSION + 1}, this is {profile.VERSION}"
+    with pytest.raises(ConfigError, match=rf"{versions}\. Calibrate again\."):
         Profile.load(file)
 
 

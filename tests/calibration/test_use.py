@@ -31,7 +31,7 @@ PARAMS = SamplingParams(max_tokens=60)
 
 def always(yes: bool) -> Fit:
     """Reads the drafter's probabilities, and is sure whatever they are."""
-    weights = Weights(("prefix.drafter",), np.zeros(1), 30.0 if yes else -30.0)
+    weights = Weights(("prefix.gap",), np.zeros(1), 30.0 if yes else -30.0)
     return Fit(weights, weights)
 
 

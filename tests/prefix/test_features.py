@@ -10,7 +10,7 @@ from parse_engine.backends.base import Scores
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.features import HIDDEN, LIKELIHOOD, VERDICT, features, matrix, names_with, signals_for
 
-LOGPROBS = (-0.1, -0.2, -2.0, -0.4, -0.5)
+LOGPROBS = (-0.1, -0.2, -2.1, -0.4, -0.5)
 DRAFTED = (-0.3, -0.1, -0.2, -0.9, -0.1)
 ENDS = [2, 5]
 
@@ -30,24 +30,20 @@ def found(**changes: Any) -> dict[str, Any]:
 def test_every_feature_by_hand() -> None:
     own = found()
     by_hand = {
-        "segment.mean": [-0.15, -2.9 / 3],
-        "prefix.mean": [-0.15, -3.2 / 5],
-        "segment.sum": [-0.3, -2.9],
-        "prefix.sum": [-0.3, -3.2],
-        "segment.least": [-0.2, -2.0],
-        "prefix.least": [-0.2, -2.0],
-        "segment.low": [np.percentile(LOGPROBS[:2], 10), np.percentile(LOGPROBS[2:], 10)],
-        "prefix.low": [np.percentile(LOGPROBS[:2], 10), np.percentile(LOGPROBS, 10)],
+        "segment.mean": [-0.15, -3 / 3],
+        "prefix.mean": [-0.15, -3.3 / 5],
+        "segment.sum": [-math.log(1.3), -math.log(4)],
+        "prefix.sum": [-math.log(1.3), -math.log(4.3)],
+        "segment.least": [-0.15, -3 / 3],
+        "prefix.least": [-0.15, -3.3 / 5],
+        "segment.surprises": [0.0, -math.log(2)],
+        "prefix.surprises": [0.0, -math.log(2)],
         "segment.agree": [1.0, 1 / 3],
         "prefix.agree": [1.0, 3 / 5],
         "segment.entropy": [1.0, 3.0],
         "prefix.entropy": [1.0, 11 / 5],
-        "segment.drafter": [-0.2, -0.4],
-        "prefix.drafter": [-0.2, -0.32],
-        "segment.drafter.least": [-0.3, -0.9],
-        "prefix.drafter.least": [-0.3, -0.9],
-        "segment.gap": [-0.2 + 0.15, -0.4 + 2.9 / 3],
-        "prefix.gap": [-0.2 + 0.15, -0.32 + 3.2 / 5],
+        "segment.gap": [-math.log(1.1), -math.log(1 + 1.9 + 0.4)],
+        "prefix.gap": [-math.log(1.1), -math.log(1 + 0.1 + 1.9 + 0.4)],
         "place.share": [0.4, 1.0],
         "place.tokens": [math.log(2), math.log(5)],
         VERDICT: [math.log(3), -12.0],
@@ -58,6 +54,13 @@ def test_every_feature_by_hand() -> None:
     assert own["hidden.last"].tolist() == [[0, 1, 2], [6, 7, 8]]
     assert own["hidden.mean"].tolist() == [[3, 4, 5], [9, 10, 11]]
     assert matrix(own, ["place.share", "hidden.last"]).tolist() == [[0.4, 0, 1, 2], [1.0, 6, 7, 8]]
+
+
+def test_the_least_are_ten() -> None:
+    """One slip in a long draft counts beside the worst of the rest, however long that is."""
+    logprobs = (-1.0,) * 5 + (-0.5,) * 200 + (-4.0,)
+    own = features([206], Draft("", (1,) * 206, (), complete=True), Scores(logprobs=logprobs, agrees=(True,) * 206))
+    assert own["prefix.least"].tolist() == pytest.approx([-(4 + 5 * 1.0 + 4 * 0.5) / 10])
 
 
 def test_what_was_not_told_is_no_feature() -> None:

@@ -232,4 +232,5 @@ def _levels(values: Sequence[float]) -> list[float]:
         return []
     # Closer together towards the strict end, where promises are made.
     quantiles = 1 - np.geomspace(0.02, 1.0, LEVELS)[::-1]
-    return sorted({round(float(value), 6) for value in np.quantile(values, quantiles)})
+    # Six places, rounded down, so that what gave the level passes it.
+    return sorted({max(1, int(1e6 * value)) / 1e6 for value in np.quantile(values, quantiles)})

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from parse_engine.backends.base import Scores, Signal
 from parse_engine.prefix.draft import Draft
@@ -29,31 +29,29 @@ HIDDEN = ("hidden.last", "hidden.mean")
 PLACE = ("place.share", "place.tokens")
 """The prefix's share of the draft's tokens, and the logarithm of their number."""
 _MOST_ODDS = 12.0  # beyond this the log-odds are rounding
-_LOW = 0.1  # quantile
+_LEAST = 10  # tokens
+_SURPRISE = -2.0  # log-probability
 
 
-def _quantile(values: Values, share: float) -> float:
-    """numpy's, which takes ten times as long for so few values."""
-    ordered = np.sort(values)
-    at = share * (len(ordered) - 1)
-    below, above = ordered[int(at)], ordered[min(int(at) + 1, len(ordered) - 1)]
-    return float(below + (at - int(at)) * (above - below))
+def _grown(total: float) -> float:
+    """Minus the logarithm of what adds up over tokens: the first of it says most."""
+    return -float(np.log1p(total))
 
 
-# What is said of the tokens of a stretch, by the values that it is said of.
+# What is said of the tokens of a stretch, by their log-probabilities. All grow with the target's trust.
 _OF_LOGPROBS: Mapping[str, Callable[[Values], float]] = {
     "mean": lambda values: float(values.mean()),
-    "sum": lambda values: float(values.sum()),
-    "least": lambda values: float(values.min()),
-    "low": lambda values: _quantile(values, _LOW),
+    "sum": lambda values: _grown(-values.sum()),
+    "least": lambda values: float(np.sort(values)[:_LEAST].mean()),
+    "surprises": lambda values: _grown(int(np.count_nonzero(values < _SURPRISE))),
 }
 _STRETCHES = ("segment", "prefix")
 TARGET = tuple(f"{stretch}.{name}" for stretch in _STRETCHES for name in (*_OF_LOGPROBS, "agree"))
-"""Of the target's log-probabilities of the draft tokens: mean, sum, minimum and low percentile; and the share of the
-tokens that are its greedy choice."""
+"""Of the target's log-probabilities of the draft tokens: the mean, the logarithm of the sum, the mean of the ten least,
+the logarithm of the number below -2; and the share of the tokens that are its greedy choice."""
 ENTROPY = tuple(f"{stretch}.entropy" for stretch in _STRETCHES)
-DRAFTER = tuple(f"{stretch}.{name}" for stretch in _STRETCHES for name in ("drafter", "drafter.least", "gap"))
-"""The drafter's mean and least log-probability of its own tokens, and how far the target's mean lies below."""
+DRAFTER = tuple(f"{stretch}.gap" for stretch in _STRETCHES)
+"""How far the target's log-probabilities lie below the drafter's own, where they do: the logarithm of the sum."""
 
 LIKELIHOOD = (*TARGET, *ENTROPY, *DRAFTER, *PLACE)
 _WANTED: Mapping[Signal, tuple[str, ...]] = {
@@ -107,18 +105,18 @@ def matrix(found: Features, names: Sequence[str]) -> Values:
 def _of_stretch(spans: Sequence[slice], draft: Draft, scores: Scores) -> dict[str, Values]:
     """Of each span of draft tokens what the names above promise."""
 
-    def over(values: Sequence[float], say: Callable[[Values], float]) -> Values:
+    def over(values: ArrayLike, say: Callable[[Values], float]) -> Values:
         own = np.asarray(values, dtype=np.float64)
         return np.array([say(own[span]) for span in spans])
 
     said: dict[str, Values] = {}
-    mean, least = _OF_LOGPROBS["mean"], _OF_LOGPROBS["least"]
+    mean = _OF_LOGPROBS["mean"]
     if scores.logprobs is not None and scores.agrees is not None:
         said = {name: over(scores.logprobs, say) for name, say in _OF_LOGPROBS.items()}
         said["agree"] = over(scores.agrees, mean)
     if scores.entropy is not None:
         said["entropy"] = over(scores.entropy, mean)
     if scores.logprobs is not None and draft.logprobs is not None:
-        said["drafter"], said["drafter.least"] = over(draft.logprobs, mean), over(draft.logprobs, least)
-        said["gap"] = said["drafter"] - said["mean"]
+        below = np.maximum(np.asarray(draft.logprobs) - np.asarray(scores.logprobs), 0)
+        said["gap"] = over(below, lambda values: _grown(values.sum()))
     return said

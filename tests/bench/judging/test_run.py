@@ -66,7 +66,7 @@ def test_the_likelihood_judge_adds_no_tokens(codec: Codec) -> None:
 def test_a_fitted_judge_reads_what_the_drafter_thinks_of_a_solution(codec: Codec) -> None:
     """It has not written the solution, so it is asked for its log-probabilities of it in a pass of its own."""
     target, drafter = ScriptedModel(codec, ""), ScriptedModel(codec, "")
-    weights = Weights(("prefix.drafter",), np.array([1.0]), 2.0)
+    weights = Weights(("prefix.gap",), np.array([1.0]), 2.0)
     own = Panel.of(["prompt", "fused"], ParseConfig(), target, drafter, {"fused": Fit(weights, weights)})
     [judged] = asyncio.run(judge_solutions(own, SOLUTIONS[:1]))
     assert [request.signals for request in drafter.verified] == [{"logprobs"}]
@@ -79,7 +79,7 @@ def test_a_fitted_judge_reads_what_the_drafter_thinks_of_a_solution(codec: Codec
 def test_what_a_back_end_does_not_tell_is_found_out_before_anything_is_judged(codec: Codec) -> None:
     """The first solution came to an AssertionError or a KeyError instead."""
     target, drafter = ScriptedModel(codec, ""), ScriptedModel(codec, "")
-    hidden, drafted = (Weights((name,), np.array([1.0]), 0.0) for name in ("hidden.mean", "prefix.drafter"))
+    hidden, drafted = (Weights((name,), np.array([1.0]), 0.0) for name in ("hidden.mean", "prefix.gap"))
     with pytest.raises(UnsupportedModelError, match="judge 'head' reads hidden of scripted, which its back end does"):
         Panel.of(["prompt", "head"], ParseConfig(), target, None, {"head": Fit(hidden, hidden)})
     fused = {"fused": Fit(drafted, drafted)}
