@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from parse_engine.bench.passes import pass_rows
-from parse_engine.calibration.tables import percent
-from parse_engine.profile import Profile, Ranking
+from parse_engine.calibration.tables import percent, ranking_cells
+from parse_engine.profile import Profile
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
@@ -139,16 +139,11 @@ def profile_table() -> str:
         tasks = ", ".join(profile.tasks)
         right = f"{profile.target_right:.1%} | {profile.draft_right:.1%}"
         for judge, own in profile.rankings.items():
-            aucs = (_interval({"auc": auc, "auc_ci": ci}, "auc", "{:.2f}", 1) for auc, ci in _rankings(own))
-            rows.append(f"| {tasks}, {profile.tested_on} | {right} | `{judge}` | {' | '.join(aucs)} |")
+            rows.append(f"| {tasks}, {profile.tested_on} | {right} | `{judge}` | {' | '.join(ranking_cells(own))} |")
         machine = _machine({**profile.provenance, "settings": {"concurrency": profile.concurrency}})
         origin = f"{profile.target} and {profile.draft} on {profile.backend}; {machine}"
         notes.append(f"- {tasks}: {_outcome(profile)} {origin} ([profile](../results/records/{file.name})).")
     return "\n".join([*rows, "", *notes])
-
-
-def _rankings(own: Ranking) -> Iterator[tuple[float | None, tuple[float, float] | None]]:
-    return iter(((own.full, own.full_ci), (own.prefix, own.prefix_ci)))
 
 
 def _outcome(profile: Profile) -> str:

@@ -30,20 +30,20 @@ PLACE = ("place.share", "place.tokens")
 """The prefix's share of the draft's tokens, and the logarithm of their number."""
 _MOST_ODDS = 12.0  # beyond this the log-odds are rounding
 _LEAST = 10  # tokens
-_SURPRISE = -2.0  # log-probability
+_SURPRISE = -2.0  # log-probability, in nats
 
 
-def _grown(total: float) -> float:
-    """Minus the logarithm of what adds up over tokens: the first of it says most."""
+def _minus_log(total: float) -> float:
+    """Of what adds up over tokens, with 1 added: the first doubt says more than the tenth."""
     return -float(np.log1p(total))
 
 
 # What is said of the tokens of a stretch, by their log-probabilities. All grow with the target's trust.
 _OF_LOGPROBS: Mapping[str, Callable[[Values], float]] = {
     "mean": lambda values: float(values.mean()),
-    "sum": lambda values: _grown(-values.sum()),
+    "sum": lambda values: _minus_log(-values.sum()),
     "least": lambda values: float(np.sort(values)[:_LEAST].mean()),
-    "surprises": lambda values: _grown(int(np.count_nonzero(values < _SURPRISE))),
+    "surprises": lambda values: _minus_log(int(np.count_nonzero(values < _SURPRISE))),
 }
 _STRETCHES = ("segment", "prefix")
 TARGET = tuple(f"{stretch}.{name}" for stretch in _STRETCHES for name in (*_OF_LOGPROBS, "agree"))
@@ -118,5 +118,5 @@ def _of_stretch(spans: Sequence[slice], draft: Draft, scores: Scores) -> dict[st
         said["entropy"] = over(scores.entropy, mean)
     if scores.logprobs is not None and draft.logprobs is not None:
         below = np.maximum(np.asarray(draft.logprobs) - np.asarray(scores.logprobs), 0)
-        said["gap"] = over(below, lambda values: _grown(values.sum()))
+        said["gap"] = over(below, lambda values: _minus_log(values.sum()))
     return said
