@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -156,3 +158,13 @@ def test_a_folder_with_cases_of_others_is_refused(
     code, _, err = run(capsys, "calibrate", *options, "--deltas", "32")
     assert (code, err.count("\n")) == (2, 1)
     assert "holds results with other plan" in err
+
+
+def test_without_the_fitting_libraries_it_says_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(scipy=None, sklearn=None); from parse_engine.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "calibrate", "--tasks", "tiny", "--output", str(tmp_path / "own.profile")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "pip install 'parse-engine[calibrate]'" in done.stderr

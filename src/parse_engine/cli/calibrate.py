@@ -97,8 +97,8 @@ def calibrate(
     from parse_engine.bench.provenance import check_writable
     from parse_engine.bench.tasks import load_task
 
-    promise = _promise(listed(judges), max_loss, confidence, fit_share)
     require_fitting()
+    promise = _promise(listed(judges), max_loss, confidence, fit_share)
     settings = merge({"concurrency": DEFAULT_CONCURRENCY, **given(ctx, but=OWN), "method": "parse"}, None)
     check_writable(output)
     asked = [
