@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from parse_engine.bench.methods import parse_method
 from parse_engine.bench.passes import pass_rows
 from parse_engine.calibration.tables import percent, ranking_cells
 from parse_engine.profile import Profile
@@ -25,11 +26,13 @@ METHODS = {
     "draft-model": "target, draft model (vLLM)",
     "parse": "PARSE",
 }
-REAL = {
-    "gsm8k": ("real-gsm8k-16.json", "real-1.json", "real-8.json"),
-    "humaneval+": ("real-humaneval-16.json", "real-1.json", "real-8.json"),
-}
-"""The real pair's runs per task: for accuracy, for speed one answer at a time, and with eight in flight."""
+REAL: Sequence[tuple[str, str, tuple[str, str, str | None]]] = (
+    ("gsm8k", "", ("real-gsm8k-16.json", "real-1.json", "real-8.json")),
+    ("humaneval+", "", ("real-humaneval-16.json", "real-1.json", "real-8.json")),
+    ("humaneval+", ", drafter on llama.cpp", ("real-humaneval-llama-16.json", "real-humaneval-llama-1.json", None)),
+)
+"""The real pair: a task, what is special, and its runs: for accuracy, for speed one answer at a time, and with eight
+in flight."""
 
 
 def refresh(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
@@ -67,21 +70,27 @@ def figures_table() -> str:
 
 def real_table() -> str:
     """The real pair: accuracy from one run, speed from others with fewer questions and fewer answers in flight."""
-    runs = {name: run for names in REAL.values() for name in names if (run := _load(name)) is not None}
-    if any(name not in runs for names in REAL.values() for name in names):
+    runs: dict[str, Any] = {name: _load(name) for _, _, names in REAL for name in names if name}
+    if None in runs.values():
         return "*Not measured yet.*"
     rows = [
         "| task | method | right answers | difference (95 %) | one at a time: times faster (95 %) | 8 in flight |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    for task, names in REAL.items():
-        accuracy, *speeds = (runs[name]["figures"][task] for name in names)
+    for task, special, names in REAL:
+        accuracy, *speeds = (runs[name]["figures"][task] if name else {} for name in names)
         for method, own in accuracy.items():
-            cells = [f"{task}, {own['answers']}", METHODS[method], _accuracy(method, own)]
-            cells += (_against(method, speed[method], "speed_ratio") for speed in speeds)
+            cells = [f"{task}, {own['answers']}{special}", _label(method), _accuracy(method, own)]
+            cells += (_against(method, speed[method], "speed_ratio") if method in speed else "" for speed in speeds)
             rows.append(f"| {' | '.join(cells)} |")
     sources = (f"- {_questions(run)}: {_machine(run)} ([command](results/{name}))" for name, run in runs.items())
     return "\n".join([*rows, "", *sources])
+
+
+def _label(method: str) -> str:
+    """A method's name for people; one with settings of its own is told by its judge."""
+    judge = parse_method(method).settings.get("judge")
+    return METHODS[method] if judge is None else f"PARSE, `{judge}`, calibrated"
 
 
 def pass_table() -> str:
@@ -136,12 +145,13 @@ def profile_table() -> str:
     notes = []
     for file in sorted((RESULTS / "records").glob("*.profile")):
         profile = Profile.load(file)
-        tasks = ", ".join(profile.tasks)
+        served = " behind a server" if "--draft-url" in profile.provenance["command"] else ""
+        tasks = ", ".join(profile.tasks) + (f" (drafter{served})" if served else "")
         right = f"{profile.target_right:.1%} | {profile.draft_right:.1%}"
         for judge, own in profile.rankings.items():
             rows.append(f"| {tasks}, {profile.tested_on} | {right} | `{judge}` | {' | '.join(ranking_cells(own))} |")
         machine = _machine({**profile.provenance, "settings": {"concurrency": profile.concurrency}})
-        origin = f"{profile.target} and {profile.draft} on {profile.backend}; {machine}"
+        origin = f"{profile.target} and {profile.draft}{served} on {profile.backend}; {machine}"
         notes.append(f"- {tasks}: {_outcome(profile)} {origin} ([profile](../results/records/{file.name})).")
     return "\n".join([*rows, "", *notes])
 

@@ -80,9 +80,9 @@ class Server:
                             yield self._reply(data)
                     return
             except httpx.HTTPError as error:
-                if came or (pause := _pause(attempt, error)) is None:
+                if came:
                     raise self.failure(error) from error
-            await asyncio.sleep(pause)
+                await self._wait(attempt, error)
             attempt += 1
 
     async def reply(self, body: Json) -> Json:
@@ -95,15 +95,24 @@ class Server:
 
     async def reset_cache(self) -> bool:
         """Empty the prefix cache, where the server offers that; whether it does."""
-        try:
-            async with self._client() as client:
-                response = await client.post(f"{self.root}/reset_prefix_cache")
-            if response.status_code in (404, 405):
-                return False
-            response.raise_for_status()
-            return True
-        except httpx.HTTPError as error:
+        attempt = 1
+        while True:
+            try:
+                async with self._client() as client:
+                    response = await client.post(f"{self.root}/reset_prefix_cache")
+                if response.status_code in (404, 405):
+                    return False
+                response.raise_for_status()
+                return True
+            except httpx.HTTPError as error:
+                await self._wait(attempt, error)
+            attempt += 1
+
+    async def _wait(self, attempt: int, error: httpx.HTTPError) -> None:
+        """Before another try, if there is to be one; else the error of the last."""
+        if (pause := _pause(attempt, error)) is None:
             raise self.failure(error) from error
+        await asyncio.sleep(pause)
 
     async def close(self) -> None:
         while self._idle and self._loop is asyncio.get_running_loop():

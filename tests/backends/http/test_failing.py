@@ -8,10 +8,11 @@ from itertools import repeat
 
 import pytest
 
+from parse_engine.backends.http import HTTPModel
 from parse_engine.errors import BackendError
 from parse_engine.trace import Continuing
-from tests.backends.http.common import QUESTION, SHORT, Place, alone, eventually, one_line
-from tests.servers import Front
+from tests.backends.http.common import QUESTION, SHORT, Place, alone, eventually, one_line, run
+from tests.servers import Front, refusal
 
 
 def test_what_may_pass_is_tried_again(place: Place) -> None:
@@ -23,6 +24,16 @@ def test_what_may_pass_is_tried_again(place: Place) -> None:
         assert (answer.text, answer.trace.warnings) == (expected, ())
         assert answer.trace.draft_tokens > 0
         assert len(place.target.bodies) == 1 + 3 + 3
+
+
+@pytest.mark.parametrize(("status", "emptied"), [(200, True), (404, False)])
+def test_emptying_a_cache_is_tried_again(front: Callable[..., Front], status: int, emptied: bool) -> None:
+    """A connection that broke there ended a run of the bench."""
+    server = front()
+    model = HTTPModel.connect(server.url, role="draft")
+    replies = iter([refusal("busy", 503), refusal("done", status)])
+    server.answer = lambda *_: next(replies)
+    assert run(model, model.forget()) is emptied
 
 
 def test_a_busy_server_says_when_to_come_back(place: Place) -> None:
