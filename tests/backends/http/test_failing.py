@@ -28,7 +28,7 @@ def test_what_may_pass_is_tried_again(place: Place) -> None:
 
 @pytest.mark.parametrize(("status", "emptied"), [(200, True), (404, False)])
 def test_emptying_a_cache_is_tried_again(front: Callable[..., Front], status: int, emptied: bool) -> None:
-    """A connection that broke there ended a run of the bench."""
+    """As every other request is; it was given up at the first failure."""
     server = front()
     model = HTTPModel.connect(server.url, role="draft")
     replies = iter([refusal("busy", 503), refusal("done", status)])
