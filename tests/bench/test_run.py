@@ -40,7 +40,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
 
 def test_who_goes_first_rotates() -> None:
     task = FakeTask()
-    asks = list(interleave([(task, [question]) for question in task.questions(4)], METHODS))
+    asks = list(interleave([(task, [question]) for question in task.questions(4)], METHODS, rotating=True))
     assert [question.id for ask in asks for question in ask.questions] == [
         f"fake/{n}" for n in (0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3)
     ]
@@ -48,6 +48,12 @@ def test_who_goes_first_rotates() -> None:
     assert [ask.method for ask in asks[3:6]] == ["draft", "parse", "target"]
     assert [ask.method for ask in asks[6:9]] == ["parse", "target", "draft"]
     assert [ask.method for ask in asks[9:12]] == ["target", "draft", "parse"]
+
+
+def test_nobody_takes_turns_where_accuracy_alone_counts(run: Run) -> None:
+    lineup = FakeLineup(TEXTS)
+    run(lineup, [FakeTask(size=2)], METHODS, timed=False)
+    assert [(text[-1], method) for text, method in lineup.asked if method] == [(q, m) for q in "01" for m in METHODS]
 
 
 def test_every_method_warms_up_and_answers_everything(run: Run) -> None:

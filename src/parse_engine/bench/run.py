@@ -139,7 +139,9 @@ async def answer(run: Run, lineup: Answers) -> Summary:
     """Let every method answer every question of the run that it has not answered yet, and summarize.
 
     Each method answers one question before the clock counts, and no batch finds anything of its questions in the
-    models' prefix caches. The methods take turns question by question; with more answers in flight, at batches.
+    models' prefix caches. The methods take turns question by question; with more answers in flight, at batches. Who
+    goes first rotates if the run is timed; else they keep their order, so that a method that goes early can write
+    what others share.
     Grading happens between batches and is not timed. Questions that do not fit the models of every method are left
     out for all. A progress bar goes to stderr.
     """
@@ -150,7 +152,7 @@ async def answer(run: Run, lineup: Answers) -> Summary:
         )
     size = _batch_size(sum(map(len, fitting.values())), run.concurrency)
     parts = [(task, part) for task in run.tasks for part in _parts(fitting[task.name], size)]
-    batches = list(interleave(parts, run.methods))
+    batches = list(interleave(parts, run.methods, rotating=run.timed))
     wanted = [key for batch in batches for question in batch.questions for key in _keys(batch, question)]
     if not wanted:
         raise ConfigError("no question fits the models' context with so many max_tokens. Set max_tokens lower.")
@@ -189,10 +191,12 @@ def _batch_size(questions: int, concurrency: int) -> int:
     return 1 if concurrency == 1 else min(4 * concurrency, max(2 * concurrency, questions // 6))
 
 
-def interleave(parts: Sequence[tuple[Task, Sequence[Question]]], methods: Sequence[str]) -> Iterator[Batch]:
-    """Part by part, every method; who goes first rotates from part to part."""
+def interleave(
+    parts: Sequence[tuple[Task, Sequence[Question]]], methods: Sequence[str], *, rotating: bool
+) -> Iterator[Batch]:
+    """Part by part, every method; who goes first rotates from part to part if it is `rotating`."""
     for number, (task, questions) in enumerate(parts):
-        first = number % len(methods)
+        first = number % len(methods) if rotating else 0
         for method in [*methods[first:], *methods[:first]]:
             yield Batch(task, questions, method)
 
