@@ -12,7 +12,7 @@ from parse_engine import ParseConfig
 from parse_engine.bench.judging.processbench import Solution, load_solutions
 from parse_engine.bench.judging.run import Panel, judge_solutions, step_ends
 from parse_engine.cli import bench
-from parse_engine.errors import ConfigError, DataError, UnsupportedModelError
+from parse_engine.errors import BackendError, ConfigError, DataError, UnsupportedModelError
 from parse_engine.prefix.judges import Fit, Weights
 from parse_engine.text import Codec
 from tests.conftest import byte_tokenizer
@@ -151,3 +151,7 @@ def test_the_command_judges_and_draws(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "6 solutions, 12 prefixes" in table
     with pytest.raises(ConfigError, match=r"unknown judge 'promt'\. Did you mean 'prompt'"):
         CliRunner().invoke(bench.app, ["judge", "--judges", "promt"], catch_exceptions=False)
+    with pytest.raises(ConfigError, match="draft options are vLLM's own"):
+        CliRunner().invoke(bench.app, ["judge", "--draft", "auto", "--draft-option", "a=1"], catch_exceptions=False)
+    with pytest.raises(BackendError, match="the drafter at"):
+        CliRunner().invoke(bench.app, ["judge", "--draft-url", "http://127.0.0.1:9/v1"], catch_exceptions=False)

@@ -38,7 +38,9 @@ def judge(
     profile: Annotated[str | None, setting("profile", metavar="FILE")] = None,
     backend: Annotated[Backend, setting("backend")] = DEFAULTS.backend,
     target_url: Annotated[str | None, setting("target_url", metavar="URL")] = None,
+    draft_url: Annotated[str | None, setting("draft_url", metavar="URL")] = None,
     target_option: Annotated[list[str] | None, setting("target_option", metavar="KEY=VALUE")] = None,
+    draft_option: Annotated[list[str] | None, setting("draft_option", metavar="KEY=VALUE")] = None,
     dtype: Annotated[str, setting("dtype", metavar="NAME")] = DEFAULTS.dtype,
     device: Annotated[str, setting("device", metavar="NAME")] = DEFAULTS.device,
     output: Annotated[
@@ -64,11 +66,13 @@ def judge(
     settings = GenerateSettings(
         target=target,
         draft=draft or AUTO,
-        method="target" if draft is None else "parse",
+        method="target" if draft is None and draft_url is None else "parse",
         profile=profile,
         backend=backend,
         target_url=target_url,
+        draft_url=draft_url,
         target_option=tuple(target_option or ()),
+        draft_option=tuple(draft_option or ()),
         dtype=dtype,
         device=device,
     )
