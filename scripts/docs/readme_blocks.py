@@ -88,9 +88,12 @@ def real_table() -> str:
 
 
 def _label(method: str) -> str:
-    """A method's name for people; one with settings of its own is told by its judge."""
-    judge = parse_method(method).settings.get("judge")
-    return METHODS[method] if judge is None else f"PARSE, `{judge}`, calibrated"
+    """A method's name for people; one with calibrated settings is told by its judge and thresholds."""
+    own = parse_method(method).settings
+    if "judge" not in own:
+        return METHODS[method]
+    full, prefix = own["full_threshold"], own.get("threshold")
+    return f"PARSE, `{own['judge']}` from {full:.2f}" + ("" if prefix is None else f", prefixes from {prefix:.2f}")
 
 
 def pass_table() -> str:
