@@ -134,7 +134,8 @@ def judge_table() -> str:
         aucs = (_interval(own, key, "{:.2f}", 1) for key in ("auc_full", "auc_prefix"))
         rows.append(f"| `{judge}` | {' | '.join(aucs)} | {own['f1']:.2f} | {own['suffix_tokens']:.0f} |")
     first = next(iter(run["figures"].values()))
-    what = f"{first['solutions']} solutions of ProcessBench's GSM8K part, {run['target']} as the target."
+    judges = "judges as in a profile" if run["profile"] else "judges that were not fitted"
+    what = f"{first['solutions']} solutions of ProcessBench's GSM8K part, {run['target']} as the target, {judges}."
     return "\n".join([*rows, "", f"- {what} {_source(run)}"])
 
 

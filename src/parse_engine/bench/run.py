@@ -141,9 +141,8 @@ async def answer(run: Run, lineup: Answers) -> Summary:
     Each method answers one question before the clock counts, and no batch finds anything of its questions in the
     models' prefix caches. The methods take turns question by question; with more answers in flight, at batches. Who
     goes first rotates if the run is timed; else they keep their order, so that a method that goes early can write
-    what others share.
-    Grading happens between batches and is not timed. Questions that do not fit the models of every method are left
-    out for all. A progress bar goes to stderr.
+    what others share. Grading happens between batches and is not timed. Questions that do not fit the models of every
+    method are left out for all. A progress bar goes to stderr.
     """
     fitting, left_out = _fitting(run, lineup)
     for task, ids in left_out.items():
