@@ -1,9 +1,13 @@
-"""Write docs/cli.md and the generated parts of other pages: `python scripts/docs/build.py [--check]`."""
+"""Write docs/cli.md, docs/frontier.svg and the generated parts of other pages.
+
+`python scripts/docs/build.py [--check]`. The check leaves the drawing out: matplotlib's versions draw differently.
+"""
 
 from __future__ import annotations
 
 import sys
 
+import frontier
 from cli_reference import reference
 from parse_engine.models import store
 from readme_blocks import (
@@ -50,6 +54,7 @@ def main() -> None:
     has_models = all(store.is_whole(store.embedded_folder(role)) for role in ("target", "drafter"))
     for page, text in pages(run_snippet=has_models).items():
         (ROOT / page).write_text(text, encoding="utf-8")
+    frontier.write(ROOT / "docs/frontier.svg")
 
 
 if __name__ == "__main__":

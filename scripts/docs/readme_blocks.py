@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,39 @@ METHODS = {
     "draft-model": "target, draft model (vLLM)",
     "parse": "PARSE",
 }
-REAL: Sequence[tuple[str, str, tuple[str, str, str | None]]] = (
-    ("gsm8k", "", ("real-gsm8k-16.json", "real-1.json", "real-8.json")),
-    ("humaneval+", "", ("real-humaneval-16.json", "real-1.json", "real-8.json")),
-    ("humaneval+", ", drafter on llama.cpp", ("real-humaneval-llama-16.json", "real-humaneval-llama-1.json", None)),
-)
-"""The real pair: a task, what is special, and its runs: for accuracy, for speed one answer at a time, and with eight
-in flight."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The real pair on a task. Where several runs have a method, the first tells of it."""
+
+    task: str
+    special: str
+    accuracy: Sequence[str]
+    """Runs with many questions and many answers in flight."""
+    alone: Sequence[str]
+    """Runs for speed, one answer at a time."""
+    company: Sequence[str]
+    """Runs for speed, eight in flight."""
+
+
+REAL = {
+    "gsm8k": Comparison(
+        "gsm8k",
+        "",
+        ("real-gsm8k-150.json", "real-gsm8k-16.json"),
+        ("real-gsm8k-1.json", "real-1.json"),
+        ("real-gsm8k-8.json", "real-8.json"),
+    ),
+    "humaneval": Comparison("humaneval+", "", ("real-humaneval-16.json",), ("real-1.json",), ("real-8.json",)),
+    "humaneval-llama": Comparison(
+        "humaneval+",
+        ", drafter on llama.cpp",
+        ("real-humaneval-llama-16.json",),
+        ("real-humaneval-llama-1b.json", "real-humaneval-llama-1.json"),
+        ("real-humaneval-llama-8.json",),
+    ),
+}
 
 
 def refresh(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
@@ -70,24 +97,35 @@ def figures_table() -> str:
 
 def real_table() -> str:
     """The real pair: accuracy from one run, speed from others with fewer questions and fewer answers in flight."""
-    runs: dict[str, Any] = {name: _load(name) for _, _, names in REAL for name in names if name}
-    if None in runs.values():
-        return "*Not measured yet.*"
     rows = [
         "| task | method | right answers | difference (95 %) | one at a time: times faster (95 %) | 8 in flight |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    for task, special, names in REAL:
-        accuracy, *speeds = (runs[name]["figures"][task] if name else {} for name in names)
+    for name, comparison in REAL.items():
+        accuracy, *speeds = real_figures(name)
         for method, own in accuracy.items():
-            cells = [f"{task}, {own['answers']}{special}", _label(method), _accuracy(method, own)]
+            cells = [f"{comparison.task}, {own['answers']}{comparison.special}", method_label(method)]
+            cells.append(_accuracy(method, own))
             cells += (_against(method, speed[method], "speed_ratio") if method in speed else "" for speed in speeds)
             rows.append(f"| {' | '.join(cells)} |")
-    sources = (f"- {_questions(run)}: {_machine(run)} ([command](results/{name}))" for name, run in runs.items())
+    files = dict.fromkeys(file for own in REAL.values() for file in (*own.accuracy, *own.alone, *own.company))
+    runs = {file: run for file in files if (run := _load(file))}
+    sources = (f"- {_questions(run)}: {_machine(run)} ([command](results/{file}))" for file, run in runs.items())
     return "\n".join([*rows, "", *sources])
 
 
-def _label(method: str) -> str:
+def real_figures(name: str) -> list[dict[str, Any]]:
+    """Of a comparison: by method the figures of accuracy, of speed one at a time, and of speed with eight in flight."""
+    comparison = REAL[name]
+    kinds: list[dict[str, Any]] = [{}, {}, {}]
+    for kind, files in zip(kinds, (comparison.accuracy, comparison.alone, comparison.company), strict=True):
+        for run in filter(None, map(_load, files)):
+            for method, own in run["figures"][comparison.task].items():
+                kind.setdefault(method, own)
+    return kinds
+
+
+def method_label(method: str) -> str:
     """A method's name for people; one with calibrated settings is told by its judge and thresholds."""
     own = parse_method(method).settings
     if "judge" not in own:
