@@ -9,6 +9,9 @@ from rich.text import Text
 from parse_engine.bench.report.sheets import Sheet, detail_sheets, main_sheet
 from parse_engine.bench.report.summary import Summary
 
+LONGEST = 16
+"""Most characters of a method's name that the first column shows."""
+
 
 def summary_tables(summary: Summary) -> list[Table]:
     """A table per task, with a row per method."""
@@ -25,10 +28,12 @@ def report_tables(summary: Summary) -> list[Table]:
 
 
 def to_table(sheet: Sheet) -> Table:
-    """Only the first column may be folded."""
+    """Methods whose settings are too long for the first column get a number there and their names below the table."""
+    long = [row[0] for row in sheet.rows if len(row[0]) > LONGEST and ":" in row[0]]
+    short = {name: f"{name.partition(':')[0]} [{number}]" for number, name in enumerate(long, 1)}
     table = Table(
         title=Text(sheet.title),
-        caption=Text(sheet.caption),
+        caption=Text("\n".join([sheet.caption, *(f"[{number}] {name}" for number, name in enumerate(long, 1))])),
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
         pad_edge=False,
@@ -40,6 +45,6 @@ def to_table(sheet: Sheet) -> Table:
             table.add_column(column, overflow="fold")
         else:
             table.add_column(column, no_wrap=True, justify="right")
-    for row in sheet.rows:
-        table.add_row(*(Text(cell) for cell in row))
+    for name, *cells in sheet.rows:
+        table.add_row(*(Text(cell) for cell in (short.get(name, name), *cells)))
     return table
