@@ -13,6 +13,7 @@ from typing import Any
 from parse_engine.bench.methods import parse_method
 from parse_engine.bench.passes import pass_rows
 from parse_engine.calibration.tables import percent, ranking_cells
+from parse_engine.config import ParseConfig
 from parse_engine.profile import Profile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,8 +131,10 @@ def method_label(method: str) -> str:
     own = parse_method(method).settings
     if "judge" not in own:
         return METHODS[method]
-    full, prefix = own["full_threshold"], own.get("threshold")
-    return f"PARSE, `{own['judge']}` from {full:.2f}" + ("" if prefix is None else f", prefixes from {prefix:.2f}")
+    full, prefix = own["full_threshold"], own.get("threshold", ParseConfig().threshold)
+    return f"PARSE, `{own['judge']}` from {full:.2f}, " + (
+        f"prefixes from {prefix:.2f}" if prefix < 1 else "whole drafts only"
+    )
 
 
 def pass_table() -> str:
