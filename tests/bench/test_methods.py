@@ -11,6 +11,7 @@ from parse_engine.bench.methods import Method, parse_method
 from parse_engine.bench.specreason import SpecReason
 from parse_engine.errors import ConfigError
 from parse_engine.text import Codec
+from tests.calibration.profiles import make_profile
 from tests.conftest import byte_tokenizer
 from tests.scripted import ScriptedModel
 
@@ -128,3 +129,24 @@ def test_a_line_up_shares_its_models() -> None:
     assert isinstance(engines["specreason:score=labels"], SpecReason)
     assert list(lineup.models) == [plain, fast, drafter]
     assert (lineup.target, lineup.drafter) == (plain, drafter)
+
+
+def test_engine_arguments_are_no_settings_of_the_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a profile and a decoder of its own the target's options were taken for settings of PARSE."""
+    codec, asked = Codec(byte_tokenizer()), []
+
+    def load_pair(target: str, draft: str | None, **options: Any) -> tuple[ScriptedModel, ScriptedModel]:
+        asked.append(options["target_options"])
+        return ScriptedModel(codec, "It is six."), ScriptedModel(codec, "It is seven.")
+
+    monkeypatch.setattr("parse_engine.bench.lineup.load_pair", load_pair)
+    profile = make_profile(target_fingerprint="scripted", draft_fingerprint="scripted")
+    method = parse_method("parse+ngram:judge=prompt:delta=5")
+    given, options = {"threshold": 0.7}, {"max_model_len": 64}
+    lineup = load_lineup([method], "big", "small", ParseConfig(), 1, profile, given, target_options=options)
+    engine, _ = lineup.engines[method.name]
+    assert (engine.config.delta, engine.config.threshold) == (5, 0.7)
+    plain, fast = asked
+    assert plain == options
+    assert fast.items() > options.items()
+    assert fast["speculative_config"]["method"] == "ngram"

@@ -91,8 +91,8 @@ def load_lineup(
     for decoder in speculative:
         if any(method.decoder == decoder for method in methods):
             own: LoadOptions = {**options}
-            given = options.get("target_options") or {}
-            own["target_options"] = {**given, "speculative_config": _speculation(decoder, draft)}
+            speculation = {"speculative_config": _speculation(decoder, draft)}
+            own["target_options"] = {**(options.get("target_options") or {}), **speculation}
             targets[decoder], _ = load_pair(target, None, **own)
     if share:
         targets = {decoder: SharedModel(model) for decoder, model in targets.items()}
