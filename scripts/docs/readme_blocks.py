@@ -49,16 +49,16 @@ REAL = {
         "gsm8k",
         "",
         ("real-gsm8k-150.json", "real-gsm8k-16.json"),
-        ("real-gsm8k-1.json", "real-1.json"),
-        ("real-gsm8k-8.json", "real-8.json"),
+        ("real-1.json",),
+        ("real-8.json",),
     ),
     "humaneval": Comparison("humaneval+", "", ("real-humaneval-16.json",), ("real-1.json",), ("real-8.json",)),
     "humaneval-llama": Comparison(
         "humaneval+",
         ", drafter on llama.cpp",
         ("real-humaneval-llama-16.json",),
-        ("real-humaneval-llama-1b.json", "real-humaneval-llama-1.json"),
-        ("real-humaneval-llama-8.json",),
+        ("real-humaneval-llama-1.json",),
+        (),
     ),
 }
 
@@ -131,10 +131,10 @@ def method_label(method: str) -> str:
     own = parse_method(method).settings
     if "judge" not in own:
         return METHODS[method]
-    full, prefix = own["full_threshold"], own.get("threshold", ParseConfig().threshold)
-    return f"PARSE, `{own['judge']}` from {full:.2f}, " + (
-        f"prefixes from {prefix:.2f}" if prefix < 1 else "whole drafts only"
-    )
+    config = ParseConfig(**own)
+    every = "every prefix" if config.boundary_rule == "first-failure" else "prefixes"
+    kept = f"{every} from {config.threshold:.2f}" if config.threshold < 1 else "whole drafts only"
+    return f"PARSE, `{config.judge}` from {config.full_threshold:.2f}, {kept}"
 
 
 def pass_table() -> str:
