@@ -57,7 +57,7 @@ REAL = {
         "humaneval+",
         ", drafter on llama.cpp",
         ("real-humaneval-llama-16.json",),
-        ("real-humaneval-llama-1.json",),
+        ("real-humaneval-llama-1.json", "real-humaneval-llama-1b.json"),
         (),
     ),
 }
