@@ -105,7 +105,7 @@ def real_table() -> str:
     for name, comparison in REAL.items():
         accuracy, *speeds = real_figures(name)
         for method, own in accuracy.items():
-            cells = [f"{comparison.task}, {own['answers']}{comparison.special}", method_label(method)]
+            cells = [f"{comparison.task}, {own['answers']}{comparison.special}", _label(method)]
             cells.append(_accuracy(method, own))
             cells += (_against(method, speed[method], "speed_ratio") if method in speed else "" for speed in speeds)
             rows.append(f"| {' | '.join(cells)} |")
@@ -126,7 +126,7 @@ def real_figures(name: str) -> list[dict[str, Any]]:
     return kinds
 
 
-def method_label(method: str) -> str:
+def _label(method: str) -> str:
     """A method's name for people; one with calibrated settings is told by its judge and thresholds."""
     own = parse_method(method).settings
     if "judge" not in own:
