@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from parse_engine.bench.methods import parse_method
+from parse_engine.bench.report import drawing
 from parse_engine.bench.report.plots import pareto
 from parse_engine.calibration.cases import Cases
 from parse_engine.calibration.costs import Costs
@@ -54,18 +56,21 @@ def write(path: Path) -> None:
     """Draw the frontiers of the committed profiles, and beside them what was measured on HumanEval+."""
     with rc_context(STYLE):
         figure = Figure(figsize=(9, 7), facecolor="white", layout="constrained")
+        FigureCanvasAgg(figure)
         *panels, measured = figure.subplots(2, 2).flat
         for axes, (file, title) in zip(panels, PROFILES.items(), strict=True):
             for judge, points in expected(RESULTS / "records" / file).items():
                 x, y = zip(*points, strict=True)
                 axes.plot(x, y, marker="o", markersize=3.5, linewidth=1.4, color=JUDGES[judge], label=judge)
             axes.set_title(title)
-        _draw_measured(measured)
+        name_methods = _draw_measured(measured)
         for axes in (*panels, measured):
             axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
             axes.axvline(1, color=INK, linewidth=0.8, zorder=1)
             axes.set(xlabel="times as fast as the target", ylabel="points of right answers, against the target")
         panels[0].legend(loc="lower left")
+        figure.draw_without_rendering()  # settles the layout, by which labels find their places
+        name_methods()
         figure.savefig(path, metadata={"Date": None, "Creator": None} if path.suffix == ".svg" else None)
 
 
@@ -91,9 +96,15 @@ def expected(file: Path) -> Frontier:
     return {judge: pareto(own) for judge, own in points.items()}
 
 
-def _draw_measured(axes: Axes) -> None:
-    """HumanEval+: what README's table has, with the 95 % intervals of the difference in accuracy."""
+def _draw_measured(axes: Axes) -> Callable[[], None]:
+    """HumanEval+: what README's table has, with the 95 % intervals of the difference in accuracy.
+
+    Returns what names the methods once the layout is settled.
+    """
     accuracy, alone, _ = real_figures("humaneval-llama")
+    points: dict[str, tuple[float, float]] = {}
+    colours: dict[str, str] = {}
+    bars: list[drawing.Box] = []
     for method, speed in alone.items():
         own = accuracy.get(method)
         if method == "target" or own is None:
@@ -105,5 +116,8 @@ def _draw_measured(axes: Axes) -> None:
         colour = JUDGES.get(judge, MUTED)
         name = f"{judge} from {settings['full_threshold']:.2f}" if judge else METHODS[method]
         axes.errorbar(x, y, [[y - low], [high - y]], fmt="o", markersize=4, linewidth=1, color=colour)
-        axes.annotate(name, (x, y), (5, 4), textcoords="offset points", fontsize=8, color=colour)
+        points[name], colours[name] = (x, y), colour
+        bars.append((x, low, x, high))
     axes.set_title(MEASURED)
+    axes.set_xlim(left=0)  # room for the names
+    return lambda: drawing.label_points(axes, points, bars, colours)
