@@ -99,6 +99,8 @@ def expected(file: Path) -> Frontier:
 def _draw_measured(axes: Axes) -> Callable[[], None]:
     """HumanEval+: what README's table has, with the 95 % intervals of the difference in accuracy.
 
+    What may lose answers is left out where it was not tried on all problems.
+
     Returns what names the methods once the layout is settled.
     """
     accuracy, alone, _ = real_figures("humaneval-llama")
@@ -107,11 +109,13 @@ def _draw_measured(axes: Axes) -> Callable[[], None]:
     bars: list[drawing.Box] = []
     for method, speed in alone.items():
         own = accuracy.get(method)
-        if method == "target" or own is None:
+        parsed = parse_method(method)
+        lossy = parsed.loop != "target"
+        if method == "target" or own is None or (lossy and own["answers"] < accuracy["target"]["answers"]):
             continue
         x, y = speed["speed_ratio"], 100 * own["accuracy_diff"]
         low, high = (100 * end for end in own["accuracy_diff_ci"])
-        settings = parse_method(method).settings
+        settings = parsed.settings
         judge = settings.get("judge", "")
         colour = JUDGES.get(judge, MUTED)
         name = f"{judge} from {settings['full_threshold']:.2f}" if judge else METHODS[method]
@@ -119,5 +123,6 @@ def _draw_measured(axes: Axes) -> Callable[[], None]:
         points[name], colours[name] = (x, y), colour
         bars.append((x, low, x, high))
     axes.set_title(MEASURED)
-    axes.set_xlim(left=0)  # room for the names
+    axes.set(xlim=(0, None), ylim=(None, 3))  # room for the names
+    bars.append((0, 0, axes.get_xlim()[1], 0))  # the target's line
     return lambda: drawing.label_points(axes, points, bars, colours)

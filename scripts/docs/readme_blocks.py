@@ -49,16 +49,16 @@ REAL = {
         "gsm8k",
         "",
         ("real-gsm8k-150.json", "real-gsm8k-16.json"),
-        ("real-1.json",),
-        ("real-8.json",),
+        ("real-gsm8k-1.json", "real-1.json"),
+        ("real-gsm8k-8.json", "real-8.json"),
     ),
     "humaneval": Comparison("humaneval+", "", ("real-humaneval-16.json",), ("real-1.json",), ("real-8.json",)),
     "humaneval-llama": Comparison(
         "humaneval+",
         ", drafter on llama.cpp",
-        ("real-humaneval-llama-16.json",),
-        ("real-humaneval-llama-1.json", "real-humaneval-llama-1b.json"),
-        (),
+        ("real-humaneval-llama-16.json", "real-humaneval-llama-1c.json"),
+        ("real-humaneval-llama-1c.json", "real-humaneval-llama-1.json"),
+        ("real-humaneval-llama-8b.json",),
     ),
 }
 
@@ -128,13 +128,14 @@ def real_figures(name: str) -> list[dict[str, Any]]:
 
 def _label(method: str) -> str:
     """A method's name for people; one with calibrated settings is told by its judge and thresholds."""
-    own = parse_method(method).settings
-    if "judge" not in own:
+    parsed = parse_method(method)
+    if "judge" not in parsed.settings:
         return METHODS[method]
-    config = ParseConfig(**own)
+    config = ParseConfig(**parsed.settings)
+    name = "PARSE, finished with n-grams" if parsed.decoder == "ngram" else "PARSE"
     every = "every prefix" if config.boundary_rule == "first-failure" else "prefixes"
     kept = f"{every} from {config.threshold:.2f}" if config.threshold < 1 else "whole drafts only"
-    return f"PARSE, `{config.judge}` from {config.full_threshold:.2f}, {kept}"
+    return f"{name}, `{config.judge}` from {config.full_threshold:.2f}, {kept}"
 
 
 def pass_table() -> str:
