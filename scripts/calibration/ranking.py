@@ -1,0 +1,115 @@
+"""How well judges rank new drafts: `python scripts/calibration/ranking.py results/records/RUN.jsonl... --output FILE`.
+
+Goes over the records of a bench run that had the method `draft` and PARSE with judges: of each full draft the judge's
+confidence, and whether the drafter's own answer was graded right. Drafts of one question that are equally long are
+taken to be the same; where a server wrote another one for a method, the question does not count for it, and neither
+does a draft that filled `max_tokens`, which is judged as a prefix.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parse_engine.bench.judging.figures import RESAMPLES, auc, auc_interval
+from parse_engine.bench.provenance import check_writable, describe, write_json
+from parse_engine.bench.records import Record, read_records
+from parse_engine.bench.report.stats import LEVEL, SEED
+from parse_engine.errors import DataError
+
+Judged = Mapping[tuple[str, str], tuple[bool, float]]
+"""Task and question -> whether the full draft is right, and the confidence in it."""
+
+
+def judged_drafts(records: Sequence[Record]) -> Mapping[str, Judged]:
+    """Of every method with a judge, the full drafts."""
+    drafts = {(each.task, each.question): each for each in records if each.method == "draft"}
+    found: dict[str, dict[tuple[str, str], tuple[bool, float]]] = {}
+    for record in records:
+        key, trace = (record.task, record.question), record.answer.trace
+        own = drafts.get(key)
+        if (
+            own is None
+            or own.grade is None
+            or own.grade.right is None
+            or trace.method != "parse"
+            or "judge=" not in record.method
+            or not trace.boundaries
+        ):
+            continue
+        last, drafted = trace.boundaries[-1], own.answer.trace.draft_tokens
+        if own.answer.finish_reason == "stop" and last.end == trace.draft_tokens == drafted:
+            found.setdefault(record.method, {})[key] = (own.grade.right, last.p)
+    return found
+
+
+def figures(found: Mapping[str, Judged]) -> dict[str, Any]:
+    """The AUC of every method's judge, and by how much each is ahead of `prompt` on the drafts that both judged."""
+    prompt = next((own for method, own in found.items() if "judge=prompt" in method), None)
+    told = {}
+    for method, own in found.items():
+        truth, p = (np.array(column) for column in zip(*own.values(), strict=True))
+        told[method] = {
+            "drafts": len(own),
+            "right": int(truth.sum()),
+            "auc": auc(truth, p),
+            "auc_ci": auc_interval(truth, p, np.arange(len(own))),
+        }
+        if prompt is not None and own is not prompt:
+            told[method]["ahead_of_prompt"] = ahead(own, prompt)
+    return told
+
+
+def ahead(own: Judged, other: Judged) -> dict[str, Any]:
+    """The difference of two judges' AUC on the drafts that both judged; drafts are drawn for its interval."""
+    common = [key for key in own if key in other]
+    truth, p, q = (np.array(column) for column in zip(*((*own[key], other[key][1]) for key in common), strict=True))
+    generator = np.random.default_rng(SEED)
+    draws = (np.bincount(generator.integers(len(p), size=len(p)), minlength=len(p)) for _ in range(RESAMPLES))
+    apart = [auc(truth, p, times) - auc(truth, q, times) for times in draws]
+    low, high = np.nanquantile(apart, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return {"drafts": len(common), "difference": auc(truth, p) - auc(truth, q), "ci": (float(low), float(high))}
+
+
+def line(method: str, own: Mapping[str, Any]) -> str:
+    """For people."""
+    said = f"{method}: AUC {own['auc']:.2f} [{own['auc_ci'][0]:.2f}, {own['auc_ci'][1]:.2f}], {own['drafts']} drafts"
+    if "ahead_of_prompt" not in own:
+        return said
+    apart = own["ahead_of_prompt"]
+    difference = f"{apart['difference']:+.2f} [{apart['ci'][0]:+.2f}, {apart['ci'][1]:+.2f}]"
+    return f"{said}; ahead of prompt by {difference} on the {apart['drafts']} drafts that both judged"
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("records", type=Path, nargs="+", metavar="RUN.jsonl", help="records of a bench run")
+    parser.add_argument("--output", type=Path, help="where to write the figures with their provenance")
+    given = parser.parse_args(arguments)
+    if given.output:
+        check_writable(given.output)
+    told = {}
+    for path in given.records:
+        try:
+            found = judged_drafts(read_records(path))
+        except DataError as error:
+            parser.error(str(error))
+        if not found:
+            parser.error(f"{path} has no drafts with a judge's confidence; take a run of draft and parse:judge=...")
+        told[path.name] = figures(found)
+        for method, own in told[path.name].items():
+            print(f"{path.name}: {line(method, own)}")
+    result = {"figures": told}
+    print(json.dumps(result))
+    if given.output:
+        write_json(given.output, {**describe(), **result})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
