@@ -29,23 +29,20 @@ Judged = Mapping[tuple[str, str], tuple[bool, float]]
 
 def judged_drafts(records: Sequence[Record]) -> Mapping[str, Judged]:
     """Of every method with a judge, the full drafts."""
-    drafts = {(each.task, each.question): each for each in records if each.method == "draft"}
+    drafts = {
+        (each.task, each.question): (each.grade.right, each.answer.trace.draft_tokens)
+        for each in records
+        if each.method == "draft" and each.grade and each.grade.right is not None
+        if each.answer.finish_reason == "stop"
+    }
     found: dict[str, dict[tuple[str, str], tuple[bool, float]]] = {}
     for record in records:
         key, trace = (record.task, record.question), record.answer.trace
-        own = drafts.get(key)
-        if (
-            own is None
-            or own.grade is None
-            or own.grade.right is None
-            or trace.method != "parse"
-            or "judge=" not in record.method
-            or not trace.boundaries
-        ):
+        if "judge=" not in record.method or key not in drafts or not trace.boundaries:
             continue
-        last, drafted = trace.boundaries[-1], own.answer.trace.draft_tokens
-        if own.answer.finish_reason == "stop" and last.end == trace.draft_tokens == drafted:
-            found.setdefault(record.method, {})[key] = (own.grade.right, last.p)
+        (right, tokens), last = drafts[key], trace.boundaries[-1]
+        if last.end == trace.draft_tokens == tokens:
+            found.setdefault(record.method, {})[key] = (right, last.p)
     return found
 
 
