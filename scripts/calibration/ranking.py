@@ -23,21 +23,22 @@ from parse_engine.bench.records import Record, read_records
 from parse_engine.bench.report.stats import LEVEL, SEED
 from parse_engine.errors import DataError
 
-Judged = Mapping[tuple[str, str], tuple[bool, float]]
-"""Task and question -> whether the full draft is right, and the confidence in it."""
+Key = tuple[str, str, int]
+Judged = Mapping[Key, tuple[bool, float]]
+"""Task, question and turn -> whether the full draft is right, and the confidence in it."""
 
 
 def judged_drafts(records: Sequence[Record]) -> Mapping[str, Judged]:
     """Of every method with a judge, the full drafts."""
     drafts = {
-        (each.task, each.question): (each.grade.right, each.answer.trace.draft_tokens)
+        (each.task, each.question, each.turn): (each.grade.right, each.answer.trace.draft_tokens)
         for each in records
         if each.method == "draft" and each.grade and each.grade.right is not None
         if each.answer.finish_reason == "stop"
     }
-    found: dict[str, dict[tuple[str, str], tuple[bool, float]]] = {}
+    found: dict[str, dict[Key, tuple[bool, float]]] = {}
     for record in records:
-        key, trace = (record.task, record.question), record.answer.trace
+        key, trace = (record.task, record.question, record.turn), record.answer.trace
         if "judge=" not in record.method or key not in drafts or not trace.boundaries:
             continue
         (right, tokens), last = drafts[key], trace.boundaries[-1]
@@ -47,41 +48,57 @@ def judged_drafts(records: Sequence[Record]) -> Mapping[str, Judged]:
 
 
 def figures(found: Mapping[str, Judged]) -> dict[str, Any]:
-    """The AUC of every method's judge, and by how much each is ahead of `prompt` on the drafts that both judged."""
-    prompt = next((own for method, own in found.items() if "judge=prompt" in method), None)
-    told = {}
+    """The AUC of every method's judge, and by how much each is ahead of the first with `prompt`.
+
+    None where the drafts are all right or all wrong, so that there is nothing to tell apart.
+    """
+    prompt = next((own for method, own in found.items() if "judge=prompt" in method), {})
+    told: dict[str, Any] = {}
     for method, own in found.items():
         truth, p = (np.array(column) for column in zip(*own.values(), strict=True))
+        both = 0 < truth.sum() < len(truth)
         told[method] = {
             "drafts": len(own),
             "right": int(truth.sum()),
-            "auc": auc(truth, p),
-            "auc_ci": auc_interval(truth, p, np.arange(len(own))),
+            "auc": auc(truth, p) if both else None,
+            "auc_ci": auc_interval(truth, p, np.arange(len(own))) if both else None,
+            "ahead_of_prompt": None if own is prompt else ahead(own, prompt),
         }
-        if prompt is not None and own is not prompt:
-            told[method]["ahead_of_prompt"] = ahead(own, prompt)
     return told
 
 
-def ahead(own: Judged, other: Judged) -> dict[str, Any]:
-    """The difference of two judges' AUC on the drafts that both judged; drafts are drawn for its interval."""
+def ahead(own: Judged, other: Judged) -> dict[str, Any] | None:
+    """Two judges' AUC on the drafts that both judged, and its difference, for whose interval drafts are drawn."""
     common = [key for key in own if key in other]
-    truth, p, q = (np.array(column) for column in zip(*((*own[key], other[key][1]) for key in common), strict=True))
+    truth = np.array([own[key][0] for key in common], dtype=bool)
+    p, q = (np.array([judged[key][1] for key in common]) for judged in (own, other))
+    if not 0 < truth.sum() < len(truth):
+        return None
     generator = np.random.default_rng(SEED)
     draws = (np.bincount(generator.integers(len(p), size=len(p)), minlength=len(p)) for _ in range(RESAMPLES))
     apart = [auc(truth, p, times) - auc(truth, q, times) for times in draws]
     low, high = np.nanquantile(apart, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return {"drafts": len(common), "difference": auc(truth, p) - auc(truth, q), "ci": (float(low), float(high))}
+    mine, its = auc(truth, p), auc(truth, q)
+    return {
+        "drafts": len(common),
+        "auc": mine,
+        "auc_prompt": its,
+        "difference": mine - its,
+        "ci": (float(low), float(high)),
+    }
 
 
 def line(method: str, own: Mapping[str, Any]) -> str:
     """For people."""
+    if own["auc"] is None:
+        return f"{method}: no AUC, {own['right']} of {own['drafts']} drafts are right"
     said = f"{method}: AUC {own['auc']:.2f} [{own['auc_ci'][0]:.2f}, {own['auc_ci'][1]:.2f}], {own['drafts']} drafts"
-    if "ahead_of_prompt" not in own:
+    if own["ahead_of_prompt"] is None:
         return said
     apart = own["ahead_of_prompt"]
     difference = f"{apart['difference']:+.2f} [{apart['ci'][0]:+.2f}, {apart['ci'][1]:+.2f}]"
-    return f"{said}; ahead of prompt by {difference} on the {apart['drafts']} drafts that both judged"
+    both = f"{apart['auc']:.2f} and {apart['auc_prompt']:.2f}"
+    return f"{said}; ahead of prompt by {difference} on the {apart['drafts']} drafts that both judged ({both})"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -91,6 +108,7 @@ def main(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     if given.output:
         check_writable(given.output)
+    provenance = describe()
     told = {}
     for path in given.records:
         try:
@@ -99,13 +117,13 @@ def main(arguments: Sequence[str]) -> None:
             parser.error(str(error))
         if not found:
             parser.error(f"{path} has no drafts with a judge's confidence; take a run of draft and parse:judge=...")
-        told[path.name] = figures(found)
-        for method, own in told[path.name].items():
+        told[str(path)] = figures(found)
+        for method, own in told[str(path)].items():
             print(f"{path.name}: {line(method, own)}")
     result = {"figures": told}
     print(json.dumps(result))
     if given.output:
-        write_json(given.output, {**describe(), **result})
+        write_json(given.output, {**provenance, **result})
 
 
 if __name__ == "__main__":

@@ -104,6 +104,7 @@ def _draw_measured(axes: Axes) -> Callable[[], None]:
     Returns what names the methods once the layout is settled.
     """
     accuracy, alone, _ = real_figures("humaneval-llama")
+    accuracy = {**real_figures("humaneval-ngrams")[0], **accuracy}
     points: dict[str, tuple[float, float]] = {}
     colours: dict[str, str] = {}
     bars: list[drawing.Box] = []
@@ -119,6 +120,8 @@ def _draw_measured(axes: Axes) -> Callable[[], None]:
         judge = settings.get("judge", "")
         colour = JUDGES.get(judge, MUTED)
         name = f"{judge} from {settings['full_threshold']:.2f}" if judge else METHODS[method]
+        if not lossy:
+            name = f"{parsed.decoder}, {own['answers']} problems"
         axes.errorbar(x, y, [[y - low], [high - y]], fmt="o", markersize=4, linewidth=1, color=colour)
         points[name], colours[name] = (x, y), colour
         bars.append((x, low, x, high))

@@ -56,9 +56,16 @@ REAL = {
     "humaneval-llama": Comparison(
         "humaneval+",
         ", drafter on llama.cpp",
-        ("real-humaneval-llama-16.json", "real-humaneval-llama-1c.json"),
+        ("real-humaneval-llama-16.json",),
         ("real-humaneval-llama-1c.json", "real-humaneval-llama-1.json"),
         ("real-humaneval-llama-8b.json",),
+    ),
+    "humaneval-ngrams": Comparison(
+        "humaneval+",
+        ", the same pair with n-grams",
+        ("real-humaneval-llama-1c.json",),
+        ("real-humaneval-llama-1c.json",),
+        (),
     ),
 }
 
@@ -132,7 +139,7 @@ def _label(method: str) -> str:
     if "judge" not in parsed.settings:
         return METHODS[method]
     config = ParseConfig(**parsed.settings)
-    name = "PARSE, finished with n-grams" if parsed.decoder == "ngram" else "PARSE"
+    name = {"plain": "PARSE", "ngram": "PARSE, finished with n-grams"}[parsed.decoder]
     every = "every prefix" if config.boundary_rule == "first-failure" else "prefixes"
     kept = f"{every} from {config.threshold:.2f}" if config.threshold < 1 else "whole drafts only"
     return f"{name}, `{config.judge}` from {config.full_threshold:.2f}, {kept}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def test_the_difference_is_of_the_drafts_that_both_judged() -> None:
     apart = figures(judged_drafts(records))[FUSED]["ahead_of_prompt"]
     assert apart["drafts"] == 3
     assert apart["difference"] == 0  # without q/2 both rank every pair as they should
-    assert "ahead_of_prompt" not in figures(judged_drafts(records))[PROMPT]
+    assert (apart["auc"], apart["auc_prompt"]) == (1, 1)
+    assert figures(judged_drafts(records))[PROMPT]["ahead_of_prompt"] is None
 
 
 def test_another_draft_or_one_that_was_cut_off_does_not_count() -> None:
@@ -56,15 +58,30 @@ def test_another_draft_or_one_that_was_cut_off_does_not_count() -> None:
     for changed in (judged(0, FUSED, 0.9, tokens=21), draft(1, finish_reason="length")):
         records[changed.key] = changed
     found = judged_drafts([*records.values()])
-    assert sorted(question for _, question in found[FUSED]) == ["q/2", "q/3"]
-    assert sorted(question for _, question in found[PROMPT]) == ["q/0", "q/2", "q/3"]
+    assert sorted(question for _, question, _ in found[FUSED]) == ["q/2", "q/3"]
+    assert sorted(question for _, question, _ in found[PROMPT]) == ["q/0", "q/2", "q/3"]
+
+
+def test_where_all_drafts_are_right_there_is_nothing_to_tell_apart() -> None:
+    records = [each for each in small_run() if each.question in ("q/0", "q/2")]
+    told = figures(judged_drafts(records))
+    assert (told[FUSED]["auc"], told[FUSED]["ahead_of_prompt"]) == (None, None)
+    assert ranking.line(FUSED, told[FUSED]) == f"{FUSED}: no AUC, 2 of 2 drafts are right"
+
+
+def test_judges_of_different_drafts_are_not_compared() -> None:
+    records = [each for each in small_run() if each.method != PROMPT]
+    told = figures(judged_drafts([*records, judged(1, PROMPT, 0.5, tokens=21)]))
+    assert told[FUSED]["ahead_of_prompt"] is None
+    assert PROMPT not in told
 
 
 def test_it_prints_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_records(tmp_path / "run.jsonl", small_run())
-    ranking.main([str(tmp_path / "run.jsonl"), "--output", str(tmp_path / "ranking.json")])
+    run, output = tmp_path / "run.jsonl", tmp_path / "ranking.json"
+    ranking.main([str(run), "--output", str(output)])
     assert f"run.jsonl: {FUSED}: AUC 1.00" in capsys.readouterr().out
-    assert (tmp_path / "ranking.json").exists()
+    assert json.loads(output.read_text())["figures"][str(run)][FUSED]["auc"] == 1
 
 
 def test_a_run_without_judges_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
