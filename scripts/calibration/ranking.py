@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from parse_engine.bench.judging.figures import RESAMPLES, auc, auc_interval
+from parse_engine.bench.judging.figures import auc, auc_interval, bootstrap
 from parse_engine.bench.provenance import check_writable, describe, write_json
 from parse_engine.bench.records import Record, read_records
-from parse_engine.bench.report.stats import LEVEL, SEED
 from parse_engine.errors import DataError
 
 Key = tuple[str, str, int]
@@ -74,17 +73,13 @@ def ahead(own: Judged, other: Judged) -> dict[str, Any] | None:
     p, q = (np.array([judged[key][1] for key in common]) for judged in (own, other))
     if not 0 < truth.sum() < len(truth):
         return None
-    generator = np.random.default_rng(SEED)
-    draws = (np.bincount(generator.integers(len(p), size=len(p)), minlength=len(p)) for _ in range(RESAMPLES))
-    apart = [auc(truth, p, times) - auc(truth, q, times) for times in draws]
-    low, high = np.nanquantile(apart, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     mine, its = auc(truth, p), auc(truth, q)
     return {
         "drafts": len(common),
         "auc": mine,
         "auc_prompt": its,
         "difference": mine - its,
-        "ci": (float(low), float(high)),
+        "ci": bootstrap(lambda times: auc(truth, p, times) - auc(truth, q, times), len(common)),
     }
 
 

@@ -116,12 +116,12 @@ def _draw_measured(axes: Axes) -> Callable[[], None]:
             continue
         x, y = speed["speed_ratio"], 100 * own["accuracy_diff"]
         low, high = (100 * end for end in own["accuracy_diff_ci"])
-        settings = parsed.settings
-        judge = settings.get("judge", "")
+        judge = parsed.settings.get("judge", "")
         colour = JUDGES.get(judge, MUTED)
-        name = f"{judge} from {settings['full_threshold']:.2f}" if judge else METHODS[method]
         if not lossy:
             name = f"{parsed.decoder}, {own['answers']} problems"
+        else:
+            name = f"{judge} from {parsed.settings['full_threshold']:.2f}" if judge else METHODS[method]
         axes.errorbar(x, y, [[y - low], [high - y]], fmt="o", markersize=4, linewidth=1, color=colour)
         points[name], colours[name] = (x, y), colour
         bars.append((x, low, x, high))

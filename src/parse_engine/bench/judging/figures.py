@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -197,8 +197,12 @@ def _counts(
 
 def auc_interval(truth: NDArray[np.bool_], p: NDArray[np.float64], owner: NDArray[np.int_]) -> Interval:
     """Solutions are drawn, with all their prefixes."""
+    return bootstrap(lambda times: auc(truth, p, times[owner]), int(owner.max()) + 1)
+
+
+def bootstrap(statistic: Callable[[NDArray[np.int_]], float], count: int) -> Interval:
+    """Percentile interval of what depends on how often each of `count` solutions is drawn."""
     generator = np.random.default_rng(SEED)
-    count = int(owner.max()) + 1
     drawn = (np.bincount(generator.integers(count, size=count), minlength=count) for _ in range(RESAMPLES))
-    low, high = np.nanquantile([auc(truth, p, times[owner]) for times in drawn], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.nanquantile([statistic(times) for times in drawn], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
