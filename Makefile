@@ -25,7 +25,7 @@ test: lint ## Install what the tests need, then lint and run all tests
 # Two processes: vLLM 0.32 on CPUs starts no engine after one that speculates with n-grams, as a test of the first does.
 test-vllm: .venv-vllm/.dev ## The tests that need vLLM, in an environment of their own (its CPU build)
 	@.venv-vllm/bin/python -m pytest tests/backends/test_vllm.py tests/backends/http
-	@.venv-vllm/bin/python -m pytest -k vllm tests/bench/test_replay.py tests/bench/test_serve.py
+	@.venv-vllm/bin/python -m pytest -k vllm tests/bench/test_replay.py tests/bench/load/test_command.py
 
 lint: .venv/.dev ## Check style, formatting and types
 	@$(BIN)/ruff check .
