@@ -1,28 +1,41 @@
-"""Write docs/cli.md, docs/frontier.svg and the generated parts of other pages.
+"""Write docs/cli.md, the drawings, and the generated parts of other pages.
 
-`python scripts/docs/build.py [--check]`. The check leaves the drawing out: matplotlib's versions draw differently.
+`python scripts/docs/build.py [--check]`. The check leaves the drawings out: matplotlib's versions draw differently, and
+two kinds of CPU may round differently.
 """
 
 from __future__ import annotations
 
 import sys
 
+import answer_picture
 import frontier
 from cli_reference import reference
 from parse_engine.models import store
-from readme_blocks import (
+from readme_blocks import first_table, refresh, snippet_output
+from results_blocks import (
     ROOT,
     figures_table,
     judge_table,
+    pair_tables,
     pass_table,
     profile_table,
     real_table,
-    refresh,
-    snippet_output,
     vllm_tables,
 )
 
-TABLES = {"figures": figures_table, "real": real_table, "judge": judge_table, "pass": pass_table}
+PAGES = {
+    "README.md": {"first": first_table},
+    "docs/results.md": {
+        "figures": figures_table,
+        "pair": pair_tables,
+        "real": real_table,
+        "judge": judge_table,
+        "pass": pass_table,
+    },
+    "docs/calibrate.md": {"profiles": profile_table},
+    "docs/deploy.md": {"vllm": vllm_tables},
+}
 
 
 def pages(*, run_snippet: bool) -> dict[str, str]:
@@ -32,16 +45,9 @@ def pages(*, run_snippet: bool) -> dict[str, str]:
         run_snippet: also write the output of README's snippet again. A check leaves it out: two kinds of CPU may round
             differently, and then words may differ.
     """
-    blocks = {**TABLES, "output": snippet_output} if run_snippet else TABLES
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    calibrate = (ROOT / "docs/calibrate.md").read_text(encoding="utf-8")
-    deploy = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
-    return {
-        "README.md": refresh(readme, blocks),
-        "docs/cli.md": reference(),
-        "docs/calibrate.md": refresh(calibrate, {"profiles": profile_table}),
-        "docs/deploy.md": refresh(deploy, {"vllm": vllm_tables}),
-    }
+    blocks = {**PAGES, "README.md": {**PAGES["README.md"], "output": snippet_output}} if run_snippet else PAGES
+    fresh = {page: refresh((ROOT / page).read_text(encoding="utf-8"), own) for page, own in blocks.items()}
+    return {**fresh, "docs/cli.md": reference()}
 
 
 def main() -> None:
@@ -55,6 +61,8 @@ def main() -> None:
     for page, text in pages(run_snippet=has_models).items():
         (ROOT / page).write_text(text, encoding="utf-8")
     frontier.write(ROOT / "docs/frontier.svg")
+    if has_models:
+        answer_picture.write(ROOT / "docs/answer.svg")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from parse_engine.calibration.run import drawn
 from parse_engine.calibration.search import Simulated, grid, score, simulate_all
 from parse_engine.config import Judge, ParseConfig
 from parse_engine.profile import Profile, Setting, Tried
-from readme_blocks import METHODS, RESULTS, real_figures
+from results_blocks import METHODS, RESULTS, real_figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +97,7 @@ def expected(file: Path) -> Frontier:
 
 
 def _draw_measured(axes: Axes) -> Callable[[], None]:
-    """HumanEval+: what README's table has, with the 95 % intervals of the difference in accuracy.
+    """HumanEval+: what the table in docs/results.md has, with the 95 % intervals of the difference in accuracy.
 
     What may lose answers is left out where it was not tried on all problems.
 

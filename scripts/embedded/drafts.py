@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import itertools
+import random
 import re
 from pathlib import Path
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
 from parse_engine.bench.tasks.tiny import MONTHS, Problem, problems
-from wordings import Draft, drafter_first, drafter_last, right_step
+from wordings import Draft, right_line, solution, taking_turns, wording_of
+from writing import Author
 
-BATCH = 100
 
+def drafts_of(folder: Path, count: int, seed: int) -> list[tuple[Problem, Draft]]:
+    """Drafts with a mistake, by the drafter in `folder`, of `count` training problems.
 
-def drafts_of(folder: Path, count: int, seed: int, min_steps: int) -> list[tuple[Problem, Draft]]:
-    """Drafts with a mistake, by the drafter in `folder`, of `count` training problems of at least `min_steps` steps."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    chosen = list(itertools.islice(problems("train", seed, min_steps=min_steps), count))
-    pairs = []
-    for start in range(0, count, BATCH):
-        batch = chosen[start : start + BATCH]
-        chats = [[{"role": "user", "content": problem.question}] for problem in batch]
-        inputs = tokenizer.apply_chat_template(
-            chats, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
-        )
-        with torch.inference_mode():
-            written = model.generate(**inputs, max_new_tokens=260, do_sample=False)
-        for problem, tokens in zip(batch, written[:, inputs["input_ids"].shape[1] :], strict=True):
-            draft = as_draft(problem, tokenizer.decode(tokens, skip_special_tokens=True))
-            if draft is not None and draft.first_wrong < len(draft.lines):
-                pairs.append((problem, draft))
-    return pairs
+    Every second one goes on behind right lines in both models' words, as behind lines that the target has mended.
+    """
+    rng = random.Random(seed)
+    chosen = list(itertools.islice(problems("train", seed), count))
+    begun = []
+    for number, problem in enumerate(chosen):
+        lines = solution(problem, taking_turns(len(problem.events) + 2, rng))
+        begun.append("".join(lines[: rng.randrange(1, len(lines))]) if number % 2 else "")
+    drafts = map(as_draft, chosen, Author.load(folder).answers(chosen, begun))
+    return [
+        (problem, draft)
+        for problem, draft in zip(chosen, drafts, strict=True)
+        if draft is not None and draft.first_wrong < len(draft.lines)
+    ]
 
 
 def as_draft(problem: Problem, text: str) -> Draft | None:
@@ -42,11 +37,11 @@ def as_draft(problem: Problem, text: str) -> Draft | None:
     if len(lines) < 2:
         return None
     months = [event.month for event in problem.events]
-    expected, due, count = [drafter_first(problem, problem.start)], 0, _count(lines[0])
+    expected, due, count = [wording_of(lines[0]).first(problem, problem.start)], 0, _count(lines[0])
     for line in lines[1:]:
-        if count is None:
+        if count is None or due > len(months):
             return None
-        expected.append(right_step(problem.events[due], count, problem) if due < len(months) else drafter_last(count))
+        expected.append(right_line(problem, due, count, wording_of(line)))
         told = next((word for word in line.split() if word in MONTHS), None)
         due, count = (months.index(told) + 1 if told in months else due + 1), _count(line)
     return Draft(lines, expected)

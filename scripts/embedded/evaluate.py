@@ -1,8 +1,9 @@
-"""How well the embedded target judges, on held-out problems: `python scripts/embedded/evaluate.py --limit 200`.
+"""How well the embedded pair does, on held-out problems: `python scripts/embedded/evaluate.py --limit 200`.
 
-One JSON object: how well its verdicts tell right prefixes from wrong ones (AUC, on the drafter's own drafts and on
-made-up mistakes), how often it lets each kind of mistake pass, and how little the two agree token by token. What the
-pair answers and how fast is what `parse-engine bench run --tasks tiny` measures.
+One JSON object: right answers of either model alone and of the two taking turns line by line; how well the target's
+verdicts tell right prefixes from wrong ones (AUC, on the drafter's own drafts and on made-up mistakes), how often it
+lets each kind of mistake pass, and how little the two agree token by token. How fast the pair is, `parse-engine bench
+run --tasks tiny` measures.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import itertools
 import json
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,10 @@ from parse_engine.backends.base import Usage, VerifyRequest
 from parse_engine.bench.provenance import describe, write_json
 from parse_engine.bench.tasks import tiny
 from parse_engine.config import AUTO, EMBEDDED_TARGET
+from parse_engine.models.resolve import resolve
 from parse_engine.prefix.draft import Draft
-from wordings import MISTAKES, draft_with_mistakes, drafter_lines
+from wordings import DRAFTER, MISTAKES, draft_with_mistakes, lines_of, solution, taking_turns
+from writing import Author, in_turns
 
 PARAMS = SamplingParams(max_tokens=300)
 Scored = list[tuple[float, bool]]
@@ -53,7 +56,7 @@ class Evaluation:
         return self.codec.encode(self.codec.render([{"role": "user", "content": problem.question}]))
 
     def draft(self, text: str) -> Draft:
-        return Draft.of(self.codec.encode(text), self.codec, complete=True, max_tokens=PARAMS.max_tokens)
+        return Draft.of(self.codec.encode(text), self.codec, complete=True, max_tokens=300)
 
     async def prefixes(self, problem: tiny.Problem, text: str) -> list[tuple[float, str]]:
         """Each judged prefix of a draft: its confidence and its text."""
@@ -68,36 +71,58 @@ class Evaluation:
         request = VerifyRequest(tuple(self.context(problem)), draft.tokens, (len(draft.tokens),))
         return (await self.engine.target.verify(request, Usage())).agreeing(0)
 
+    async def scored(self, problem: tiny.Problem, text: str) -> Scored:
+        """Each prefix's confidence, and whether it is what a faultless drafter would have written."""
+        faultless = "".join(lines_of(problem, DRAFTER))
+        *inner, (p, whole) = await self.prefixes(problem, text)
+        return [*((p, faultless.startswith(prefix)) for p, prefix in inner), (p, whole == faultless)]
 
-def scored(problem: tiny.Problem, prefixes: list[tuple[float, str]]) -> Scored:
-    """Each prefix's confidence, and whether it is what a faultless drafter would have written."""
-    faultless = "".join(drafter_lines(problem))
-    *inner, (p, whole) = prefixes
-    return [*((p, faultless.startswith(text)) for p, text in inner), (p, whole == faultless)]
+
+def right(problems: Sequence[tiny.Problem], texts: Sequence[str]) -> float:
+    """Share of the answers that end in the right count."""
+    return sum(map(tiny.grade, problems, texts)) / len(problems)
 
 
-async def evaluate(engine: AsyncEngine, problems: Iterable[tiny.Problem]) -> dict[str, object]:
-    """All figures over the problems."""
+def writing(problems: Sequence[tiny.Problem], target: Author, drafter: Author) -> dict[str, float]:
+    """Right answers: of either alone, of the two in turns, and of each behind right lines in both models' words."""
+    rng, begun = random.Random(0), []
+    for problem in problems:
+        lines = solution(problem, taking_turns(len(problem.events) + 2, rng))
+        begun.append("".join(lines[: rng.randrange(1, len(lines))]))
+    alone = [""] * len(problems)
+    return {
+        "target_right": right(problems, target.answers(problems, alone)),
+        "drafter_right": right(problems, drafter.answers(problems, alone)),
+        "in_turns_right": right(problems, in_turns(problems, (drafter, target))),
+        "target_right_behind_both": right(problems, target.answers(problems, begun)),
+        "drafter_right_behind_both": right(problems, drafter.answers(problems, begun)),
+    }
+
+
+async def judging(engine: AsyncEngine, problems: Sequence[tiny.Problem], drafts: Sequence[str]) -> dict[str, object]:
+    """How well the target's verdicts tell right from wrong, on the drafter's own drafts and on made-up mistakes."""
     evaluation, rng = Evaluation(engine), random.Random(0)
     own: Scored = []
     made_up: Scored = []
     passed: dict[str, list[bool]] = defaultdict(list)
     agreed: list[int] = []
-    for problem in problems:
-        answer = await engine.generate(problem.question, PARAMS, method="draft")
-        if answer.text:
-            own += scored(problem, await evaluation.prefixes(problem, answer.text))
-            agreed.append(await evaluation.agreed(problem, answer.text))
+    for problem, draft in zip(problems, drafts, strict=True):
+        if draft:
+            own += await evaluation.scored(problem, draft)
+            agreed.append(await evaluation.agreed(problem, draft))
         for kind in MISTAKES:
             lines = draft_with_mistakes(problem, rng, 0.15, kinds=(kind,)).lines
-            made_up += (judged := scored(problem, await evaluation.prefixes(problem, "".join(lines))))
+            made_up += (judged := await evaluation.scored(problem, "".join(lines)))
             # The first prefix that has the mistake in it tells whether the mistake is seen.
             passed[kind] += [p >= engine.config.threshold for p, right in judged if not right][:1]
     return {
-        "problems": len(agreed),
         "verdict_auc": auc(own),
         "prefixes": len(own),
         "wrong_prefixes": sum(not right for _, right in own),
+        "wrong_passed": sum(p >= engine.config.threshold for p, right in own if not right)
+        / max(1, sum(not right for _, right in own)),
+        "right_rejected": sum(p < engine.config.threshold for p, right in own if right)
+        / max(1, sum(right for _, right in own)),
         "verdict_auc_made_up_mistakes": auc(made_up),
         "prefixes_made_up": len(made_up),
         "passed_with_mistake": {kind: sum(hits) / len(hits) for kind, hits in passed.items() if hits},
@@ -114,7 +139,15 @@ def main() -> None:
     args = parser.parse_args()
     origin = describe()
     engine = AsyncEngine.load(args.target, args.draft)
-    figures = asyncio.run(evaluate(engine, itertools.islice(tiny.problems("test", seed=1), args.limit)))
+    assert engine.drafter is not None
+    problems = list(itertools.islice(tiny.problems("test", seed=1), args.limit))
+    target, drafter = (Author.load(Path(resolve(model.name))) for model in (engine.target, engine.drafter))
+    drafts = drafter.answers(problems, [""] * len(problems))
+    figures = {
+        "problems": len(problems),
+        **writing(problems, target, drafter),
+        **asyncio.run(judging(engine, problems, drafts)),
+    }
     print(json.dumps(figures, indent=2))
     if args.output:
         write_json(args.output, {**origin, "figures": figures})

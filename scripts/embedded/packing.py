@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from parse_engine.bench.tasks.tiny import MONTHS, Problem
-from wordings import Draft, draft_with_mistakes, target_lines
+from wordings import TARGET, Draft, Wording, draft_with_mistakes, lines_of, solution, taking_turns
 
 VERDICT_WEIGHT = 5.0
 
@@ -70,7 +70,7 @@ class Packer:
         }
         self.label = {True: self.encode("Correct"), False: self.encode("Incorrect")}
         assert all(len(ids) == 1 for ids in self.label.values())
-        words = {*MONTHS, "brings", "takes", "turns", "cuts"}
+        words = {*MONTHS, "brings", "takes", "turns", "cuts", "up", "down", "doubled", "halved"}
         texts = {token: tokenizer.decode([token]).strip() for token in range(len(tokenizer))}
         self._telling = {token for token, text in texts.items() if text.isdigit() or text in words}
 
@@ -78,28 +78,35 @@ class Packer:
         row.add([self.user, *self.encode(problem.question), self.end, self.assistant])
         return len(row.tokens) - 1
 
-    def answer(self, row: Row, lines: list[str], after: int) -> None:
-        tokens = [*self.encode("".join(lines)), self.end]
-        row.teach(tokens, row.add(tokens, after), after)
+    def answer(self, row: Row, problem: Problem, writers: Sequence[Wording], own: Wording, after: int) -> None:
+        """An answer behind row `after`, whose last lines `writers` write; what is in the `own` words is learned."""
+        for line, words in zip(solution(problem, writers), writers, strict=True):
+            tokens = self.encode(line)
+            start = row.add(tokens, after)
+            if words is own:
+                row.teach(tokens, start, after)
+            after = len(row.tokens) - 1
+        if writers[-1] is own:
+            row.teach([self.end], len(row.tokens), after)
 
-    def answer_row(self, problem: Problem, lines: list[str]) -> Row:
-        """Question and answer, all of the answer to be learned."""
+    def answer_row(self, problem: Problem, own: Wording) -> Row:
+        """Question and answer: all in one's own words, or in turns with the other, whose lines are not learned."""
         row = Row()
-        self.answer(row, lines, self.prompt(row, problem))
+        count = len(problem.events) + 2
+        writers = [own] * count if self.rng.random() < 0.5 else taking_turns(count, self.rng)
+        self.answer(row, problem, writers if own in writers else [own] * count, own, self.prompt(row, problem))
         return row
 
-    def judged_row(self, problem: Problem, drafts: Sequence[Draft] = ()) -> Row:
-        """A question and drafts of it, made up unless given: probed lines, verdicts, at times a continuation."""
+    def judged_row(self, problem: Problem, draft: Draft | None = None) -> Row:
+        """A question and a draft of it, made up unless given: probed lines, verdicts, at times a continuation."""
         row = Row()
-        prompt = self.prompt(row, problem)
-        for draft in drafts or self.made_up(problem, 3):
-            self._judged(row, prompt, problem, draft)
+        self._judged(row, self.prompt(row, problem), problem, draft or self.made_up(problem))
         return row
 
-    def made_up(self, problem: Problem, count: int) -> list[Draft]:
-        """Drafts with more or fewer mistakes."""
-        shares = (0.0, 0.1, 0.2, 0.35)
-        return [draft_with_mistakes(problem, self.rng, self.rng.choice(shares)) for _ in range(count)]
+    def made_up(self, problem: Problem) -> Draft:
+        """A draft with more or fewer mistakes, some lines of it at times mended by the target."""
+        share, mended = self.rng.choice((0.0, 0.1, 0.2, 0.35)), self.rng.choice((0.0, 0.0, 0.3))
+        return draft_with_mistakes(problem, self.rng, share, mended=mended)
 
     def _judged(self, row: Row, prompt: int, problem: Problem, draft: Draft) -> None:
         pieces = [self.encode(line) for line in draft.lines]
@@ -126,7 +133,8 @@ class Packer:
             self._verdict(row, "full", ends[-1], draft.first_wrong > last)
         if draft.first_wrong and self.rng.random() < 0.75:
             kept = self.rng.randint(1, min(draft.first_wrong, last))
-            self.answer(row, target_lines(problem)[kept:], ends[kept - 1])
+            tokens = [*self.encode("".join(lines_of(problem, TARGET)[kept:])), self.end]
+            row.teach(tokens, row.add(tokens, ends[kept - 1]), ends[kept - 1])
 
     def _verdict(self, row: Row, kind: str, after: int, right: bool) -> None:
         suffix = self.suffix[kind]
@@ -136,7 +144,7 @@ class Packer:
 
 @dataclass(frozen=True)
 class Batch:
-    """tokens, positions [B, T]; mask [B, 1, T, T] additive bf16; rows [K] into B*T; labels [K]; weights [K].
+    """tokens, positions [B, T]; mask [B, 1, T, T] additive; rows [K] into B*T; labels [K]; weights [K].
 
     flag_rows [F] into B*T are telling tokens of drafts; flags [F]: 1 where a mistake begins.
     """
@@ -167,7 +175,7 @@ def collate(rows: list[Row]) -> Batch:
         visible[index, :length, :length] = row.visible()
         tasks += [(index * size + at, token, weight) for at, token, weight in row.tasks]
         flags += [(index * size + at, wrong) for at, wrong in row.flags]
-    mask = torch.zeros(len(rows), 1, size, size, dtype=torch.bfloat16)
+    mask = torch.zeros(len(rows), 1, size, size)
     mask.masked_fill_(~torch.from_numpy(visible)[:, None], float("-inf"))
     at, labels, weights = zip(*tasks, strict=True)
     flag_rows = torch.tensor([row for row, _ in flags], dtype=torch.long)

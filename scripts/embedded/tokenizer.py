@@ -10,7 +10,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import PreTrainedTokenizerFast
 
 from parse_engine.bench.tasks import tiny
-from wordings import drafter_lines, target_lines
+from wordings import DRAFTER, TARGET, lines_of
 
 SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 VOCABULARY = 1280
@@ -36,7 +36,7 @@ def build(judge_questions: list[str], out: Path) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     corpus = []
     for problem in itertools.islice(tiny.problems("train", seed=0), 4000):
-        corpus += [problem.question, "".join(target_lines(problem)), "".join(drafter_lines(problem))]
+        corpus += [problem.question, "".join(lines_of(problem, TARGET)), "".join(lines_of(problem, DRAFTER))]
     words = [*tiny.NAMES, *tiny.ITEMS, *tiny.MONTHS, "Correct", "Incorrect"]
     corpus += [*judge_questions, *words, *(" " + word for word in words)] * 50
     random.Random(0).shuffle(corpus)

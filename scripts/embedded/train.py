@@ -1,8 +1,8 @@
-"""Train the embedded pair on a CPU: `python scripts/embedded/train.py all --out build/embedded`.
+"""Train the embedded pair on a CPU, from nothing: `python scripts/embedded/train.py all`.
 
-Its steps run alone too: `tokenizer`, `drafter`, `seed`, `stem`, `judge`, `target` (minutes; over an hour for two),
-and `export`, which puts the pair into the package. Training goes on from its last checkpoint. One process a core, each
-with one thread, is fastest: `OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 scripts/embedded/train.py stem`.
+Its steps run alone too, in this order: `tokenizer`, `drafter`, `seed`, `target`, and `export`, which puts the pair into
+the package. Training goes on from its last checkpoint. One process a core, each with one thread, is fastest:
+`OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 scripts/embedded/train.py target`.
 """
 
 from __future__ import annotations
@@ -18,45 +18,37 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch.nn import functional as F
-from transformers import AttentionInterface, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from drafts import drafts_of
 from packing import VERDICT_WEIGHT, Batch, Packer, Row, collate
 from parse_engine.bench.tasks import tiny
 from tokenizer import build
-from wordings import Draft, drafter_lines, target_lines
+from wordings import DRAFTER, TARGET, Draft
 
 ROOT = Path(__file__).resolve().parents[2]
 JUDGE = json.loads((ROOT / "src/parse_engine/prefix/judge_prompts.json").read_text())["v1"]
 
-# The target is grown. A seed of two layers learns the arithmetic in the drafter's words; a stem of six learns the
-# target's own words; two more layers on top learn to judge; then it is grown to sixteen. Grown layers add nothing at
-# first (their output projections are zero). A deep model that learns everything at once takes several times longer.
-NARROW = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2}
+# The drafter is stopped early: it miscalculates now and then, at any place of an answer, as small drafters do.
+# The target is grown from a seed of two layers that learns the arithmetic in the drafter's words, which takes a deep
+# model that learns everything at once several times longer. Six layers write, two more on top learn to judge.
+NARROW = {"hidden_size": 96, "intermediate_size": 192, "num_attention_heads": 3}
 WIDE = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4}
 SHAPES = {
     "drafter": {"num_hidden_layers": 2, **NARROW},
     "seed": {"num_hidden_layers": 2, **WIDE},
-    "stem": {"num_hidden_layers": 6, **WIDE},
-    "judge": {"num_hidden_layers": 8, **WIDE},
-    "target": {"num_hidden_layers": 16, **WIDE},
+    "target": {"num_hidden_layers": 8, **WIDE},
 }
-# What each is grown from, and the places of the grown-from layers.
-GROWN = {
-    "stem": ("seed", (0, 1)),
-    "judge": ("stem", (0, 1, 2, 3, 4, 5)),
-    "target": ("judge", (1, 3, 5, 7, 9, 11, 13, 15)),
-}
-
-
-def bf16_attention(module, query, key, value, attention_mask, scaling, dropout=0.0, **_):
-    """Attention written out. In bf16 on a CPU its backward is three times faster than the fused kernel's."""
-    scores = query @ key.transpose(-1, -2) * scaling + attention_mask
-    return (scores.softmax(-1) @ value).transpose(1, 2).contiguous(), None
+TOKENS = {"drafter": 4e6, "seed": 5e6, "target": 24e6}
+# Of the learning rates below: the target starts from what the seed knows.
+RATES = {"drafter": 1.0, "seed": 1.0, "target": 0.5}
+# Tokens of one step, of all workers together.
+BATCH = {"drafter": 6144, "seed": 6144, "target": 6144}
+# Problems that the drafter writes drafts of, for the target to judge.
+DRAFTED = 6_000
 
 
 def new_model(role: str, vocabulary: int, eos: int, pad: int) -> LlamaForCausalLM:
-    AttentionInterface.register("bf16_attention", bf16_attention)
     config = LlamaConfig(
         vocab_size=vocabulary,
         num_key_value_heads=SHAPES[role]["num_attention_heads"],
@@ -67,55 +59,28 @@ def new_model(role: str, vocabulary: int, eos: int, pad: int) -> LlamaForCausalL
         bos_token_id=None,
         eos_token_id=eos,
         pad_token_id=pad,
-        attn_implementation="bf16_attention",
+        attn_implementation="sdpa",
         **SHAPES[role],
     )
     return LlamaForCausalLM(config)
 
 
-def target_rows(packer: Packer, seed: int) -> Iterator[Row]:
-    """Own answers, and drafts to judge."""
+def writing_rows(packer: Packer, seed: int) -> Iterator[Row]:
+    """Answers in the drafter's words, also in turns with the target."""
     for problem in tiny.problems("train", seed):
-        if packer.rng.random() < 0.25:
-            yield packer.answer_row(problem, target_lines(problem))
-        else:
+        yield packer.answer_row(problem, DRAFTER)
+
+
+def target_rows(packer: Packer, seed: int, drafts: Sequence[tuple[tiny.Problem, Draft]]) -> Iterator[Row]:
+    """Answers in the target's words, and drafts to judge: made-up ones, and the drafter's own."""
+    for problem in tiny.problems("train", seed):
+        kind = packer.rng.random()
+        if kind < 0.3:
+            yield packer.answer_row(problem, TARGET)
+        elif kind < 0.7:
             yield packer.judged_row(problem)
-
-
-# The drafter has seen no longer problem: it is good at short ones and goes wrong in long ones, as drafters do.
-DRAFTER_STEPS = 7
-
-
-def drafter_rows(packer: Packer, seed: int) -> Iterator[Row]:
-    for problem in tiny.problems("train", seed, max_steps=DRAFTER_STEPS):
-        yield packer.answer_row(problem, drafter_lines(problem))
-
-
-def seed_rows(packer: Packer, seed: int) -> Iterator[Row]:
-    for problem in tiny.problems("train", seed):
-        yield packer.answer_row(problem, drafter_lines(problem))
-
-
-def judge_rows(packer: Packer, seed: int, drafts: Sequence[tuple[tiny.Problem, Draft]]) -> Iterator[Row]:
-    """As for the stem, every second one with a draft of the drafter's own."""
-    for row in target_rows(packer, seed):
-        yield row
-        problem, draft = packer.rng.choice(drafts)
-        yield packer.judged_row(problem, [draft, *packer.made_up(problem, 1)])
-
-
-ROWS = {
-    "drafter": drafter_rows,
-    "seed": seed_rows,
-    "stem": target_rows,
-    "target": target_rows,
-}
-# The stages that learn to judge, with aids.
-AIDED = {"judge"}
-# The target is grown and not trained further: a short run of all sixteen layers unlearned arithmetic (docs/log.md).
-TOKENS = {"drafter": 9e6, "seed": 5e6, "stem": 42e6, "judge": 30e6, "target": 0}
-# Of the learning rates below: what is grown starts from what it knows.
-RATES = {"drafter": 1.0, "seed": 1.0, "stem": 0.5, "judge": 0.5, "target": 0.25}
+        else:
+            yield packer.judged_row(*packer.rng.choice(drafts))
 
 
 def optimizers(
@@ -162,25 +127,20 @@ class Aids(torch.nn.Module):
         """Cross-entropy of the batch's tasks other than verdicts, read three layers from the top; weighted mean."""
         chosen = batch.weights != VERDICT_WEIGHT
         hidden = model.model.norm(self._seen[-3]).flatten(0, 1)[batch.rows[chosen]]
-        losses = F.cross_entropy(model.lm_head(hidden).float(), batch.labels[chosen], reduction="none")
+        losses = F.cross_entropy(model.lm_head(hidden), batch.labels[chosen], reduction="none")
         return (losses * batch.weights[chosen]).sum() / batch.weights[chosen].sum()
 
     def noticed(self, batch: Batch) -> torch.Tensor:
         """Mean binary cross-entropy over the telling tokens of drafts; mistakes are rare and count five times."""
-        seen = self._seen[-2].float().flatten(0, 1)[batch.flag_rows]
+        seen = self._seen[-2].flatten(0, 1)[batch.flag_rows]
         logits = self.probe(F.rms_norm(seen, (seen.shape[-1],)))[:, 0]
         return F.binary_cross_entropy_with_logits(logits, batch.flags, pos_weight=torch.tensor(5.0))
 
 
-def grow(grown_from: dict[str, torch.Tensor], places: tuple[int, ...], model: LlamaForCausalLM) -> None:
-    """Give a deeper model the function of a trained one: its layers at `places`, the others adding nothing yet."""
-    own = {name: tensor for name, tensor in grown_from.items() if ".layers." not in name}
-    for index, place in enumerate(places):
-        old, new = f"model.layers.{index}.", f"model.layers.{place}."
-        own |= {new + name.removeprefix(old): t for name, t in grown_from.items() if name.startswith(old)}
-    model.load_state_dict(own, strict=False)
-    for place in set(range(model.config.num_hidden_layers)) - set(places):
-        layer = model.model.layers[place]
+def grow(seed: dict[str, torch.Tensor], model: LlamaForCausalLM) -> None:
+    """Give a deeper model the function of a trained one: its layers first, the others adding nothing yet."""
+    model.load_state_dict(seed, strict=False)
+    for layer in model.model.layers[SHAPES["seed"]["num_hidden_layers"] :]:
         torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
         torch.nn.init.zeros_(layer.mlp.down_proj.weight)
 
@@ -188,26 +148,25 @@ def grow(grown_from: dict[str, torch.Tensor], places: tuple[int, ...], model: Ll
 class Run:
     """A training run: model, probes, optimizers and where it stands."""
 
-    def __init__(self, role: str, out: Path, tokens: float, batch_tokens: int, seed: int):
+    def __init__(self, role: str, out: Path, tokens: float, seed: int):
         torch.manual_seed(seed)
-        self.role, self.out, self.tokens, self.batch_tokens, self.seed = role, out, tokens, batch_tokens, seed
+        self.role, self.out, self.tokens, self.seed = role, out, tokens, seed
         self.tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
         self.model = new_model(role, len(self.tokenizer), self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
-        self.aids = Aids(self.model) if role in AIDED else torch.nn.Module()
+        self.aids = Aids(self.model) if role == "target" else torch.nn.Module()
         self.optimizers = optimizers(self.model, self.aids, 0.02 * RATES[role], 3e-3 * RATES[role])
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
         self.step, self.seen = 0, 0
         self.worker, self.workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self.figures: dict[str, float] = {}
-        self.drafts = (
-            drafts_of(out / "drafter", 2000, seed + 7 * self.worker, DRAFTER_STEPS + 1) if role in AIDED else []
-        )
+        self.drafts: list[tuple[tiny.Problem, Draft]] = []
+        if role == "target":
+            self.drafts = drafts_of(out / "drafter", DRAFTED // self.workers, seed + 7 * self.worker)
         self.checkpoint = out / f"{role}.checkpoint.pt"
         if self.checkpoint.exists():
             self.restore(torch.load(self.checkpoint))
-        elif role in GROWN:
-            parent, places = GROWN[role]
-            grow(torch.load(out / f"{parent}.checkpoint.pt")["model"], places, self.model)
+        elif role == "target":
+            grow(torch.load(out / "seed.checkpoint.pt")["model"], self.model)
 
     def restore(self, state: dict) -> None:
         self.model.load_state_dict(state["model"])
@@ -233,9 +192,9 @@ class Run:
         """The rows of the next step; the same for the same seed and step."""
         packer = Packer(self.tokenizer, JUDGE, random.Random(f"{self.seed}-{self.step}-{self.worker}"))
         seed = self.seed * 1_000_003 + self.workers * self.step + self.worker
-        stream = judge_rows(packer, seed, self.drafts) if self.role in AIDED else ROWS[self.role](packer, seed)
+        stream = target_rows(packer, seed, self.drafts) if self.role == "target" else writing_rows(packer, seed)
         rows: list[Row] = []
-        while sum(len(row.tokens) for row in rows) < self.batch_tokens:
+        while sum(len(row.tokens) for row in rows) < BATCH[self.role] // self.workers:
             rows.append(next(stream))
         return rows
 
@@ -247,17 +206,16 @@ class Run:
         task_sum = sum(len(row.tasks) for row in rows)
         for part in _parts(rows):
             batch = collate(part)
-            with torch.autocast("cpu", torch.bfloat16):
-                hidden = self.model.model(
-                    input_ids=batch.tokens, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
-                ).last_hidden_state
-                logits = self.model.lm_head(hidden.flatten(0, 1)[batch.rows])
-                losses = F.cross_entropy(logits.float(), batch.labels, reduction="none")
-                loss = (losses * batch.weights).sum() / weight_sum
-                if isinstance(self.aids, Aids):
-                    written = self.aids.written(self.model, batch)
-                    self.note("written", written.item())
-                    loss = loss + 0.5 * written * len(batch.rows) / task_sum
+            hidden = self.model.model(
+                input_ids=batch.tokens, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+            ).last_hidden_state
+            logits = self.model.lm_head(hidden.flatten(0, 1)[batch.rows])
+            losses = F.cross_entropy(logits, batch.labels, reduction="none")
+            loss = (losses * batch.weights).sum() / weight_sum
+            if isinstance(self.aids, Aids):
+                written = self.aids.written(self.model, batch)
+                self.note("written", written.item())
+                loss = loss + 0.5 * written * len(batch.rows) / task_sum
             if isinstance(self.aids, Aids) and len(batch.flag_rows):
                 noticed = self.aids.noticed(batch)
                 self.note("noticed", noticed.item())
@@ -295,9 +253,9 @@ class Run:
         self.figures[name] = 0.97 * self.figures.get(name, value) + 0.03 * value
 
 
-def train(role: str, out: Path, tokens: float, batch_tokens: int, seed: int) -> None:
+def train(role: str, out: Path, tokens: float, seed: int) -> None:
     """Train one of the two to its end, from its last checkpoint where there is one."""
-    run = Run(role, out, tokens, batch_tokens, seed)
+    run = Run(role, out, tokens, seed)
     began, began_seen = time.perf_counter(), run.seen
     while run.seen < tokens:
         run.learn()
@@ -313,7 +271,6 @@ def train(role: str, out: Path, tokens: float, batch_tokens: int, seed: int) -> 
     run.save()
     if run.worker:
         return
-    run.model.config._attn_implementation = "sdpa"
     run.model.save_pretrained(out / role)
     run.tokenizer.save_pretrained(out / role)
 
@@ -328,10 +285,9 @@ def export(role: str, out: Path, package: Path) -> None:
     AutoTokenizer.from_pretrained(out / role).save_pretrained(package / role)
 
 
-def _parts(rows: list[Row], parts: int = 4) -> list[list[Row]]:
-    """Rows of like length together: less padding, and attention is quadratic in the longest."""
+def _parts(rows: list[Row], size: int = 4) -> list[list[Row]]:
+    """Rows of like length together, `size` at a time: less padding, and what they compute fits into the cache."""
     ordered = sorted(rows, key=lambda row: len(row.tokens))
-    size = -(-len(ordered) // parts)
     return [ordered[at : at + size] for at in range(0, len(ordered), size)]
 
 
@@ -340,7 +296,6 @@ def main() -> None:
     parser.add_argument("what", choices=["tokenizer", *TOKENS, "export", "all"])
     parser.add_argument("--out", type=Path, default=ROOT / "build/embedded")
     parser.add_argument("--tokens", type=float, help="train on so many tokens instead of the recipe's")
-    parser.add_argument("--batch-tokens", type=int, default=6144)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     if "WORLD_SIZE" in os.environ:
@@ -350,7 +305,7 @@ def main() -> None:
         build([JUDGE["full"], JUDGE["prefix"]], args.out / "tokenizer")
     for role, tokens in TOKENS.items():
         if args.what in (role, "all"):
-            train(role, args.out, args.tokens or tokens, args.batch_tokens, args.seed)
+            train(role, args.out, args.tokens or tokens, args.seed)
     if args.what in ("export", "all"):
         for role in ("target", "drafter"):
             export(role, args.out, ROOT / "src/parse_engine/models/embedded")

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from evaluate import evaluate
+from evaluate import judging, writing
+from layers import idle, table
 from parse_engine import AsyncEngine, Engine, SamplingParams
 from parse_engine.bench.tasks import tiny
 from parse_engine.models.store import embedded_folder, folder_size
+from writing import Author
 
 PARAMS = SamplingParams(max_tokens=300)
+TARGET, DRAFTER = embedded_folder("target"), embedded_folder("drafter")
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +30,30 @@ def problems(count: int) -> list[tiny.Problem]:
 
 
 def test_it_is_small_enough_to_ship() -> None:
-    assert sum(folder_size(embedded_folder(name)) for name in ("target", "drafter")) < 15_000_000
+    assert sum(map(folder_size, (TARGET, DRAFTER))) < 15_000_000
+
+
+@pytest.mark.slow
+def test_no_layer_of_the_target_is_idle() -> None:
+    """Eight of its sixteen layers added nothing once, and made every speed-up look larger than it was."""
+    assert idle(table(TARGET, DRAFTER, limit=60)) == []
+
+
+@pytest.mark.slow
+def test_each_goes_on_behind_the_others_lines() -> None:
+    figures = writing(problems(100), Author.load(TARGET), Author.load(DRAFTER))
+    assert figures["target_right"] >= 0.93
+    assert 0.55 <= figures["drafter_right"] <= 0.9
+    assert figures["in_turns_right"] > figures["drafter_right"]
+    assert figures["target_right_behind_both"] >= 0.93
+    assert figures["drafter_right_behind_both"] >= figures["drafter_right"]
 
 
 @pytest.mark.slow
 def test_verdicts_tell_right_prefixes_from_wrong_ones() -> None:
-    figures = asyncio.run(evaluate(AsyncEngine.load(device="cpu"), problems(40)))
+    chosen = problems(40)
+    drafts = Author.load(DRAFTER).answers(chosen, [""] * len(chosen))
+    figures = asyncio.run(judging(AsyncEngine.load(device="cpu"), chosen, drafts))
     assert figures["verdict_auc"] >= 0.9  # type: ignore[operator]
     assert figures["verdict_auc_made_up_mistakes"] >= 0.9  # type: ignore[operator]
     assert figures["agreed_tokens_before_first_difference"] < 3  # type: ignore[operator]
