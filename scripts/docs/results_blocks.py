@@ -245,7 +245,7 @@ def _throughput() -> str:
 def _one_step() -> str:
     run = load("vllm-pass-1.5b.json")
     figures = run["figures"]
-    rows = ["| verification of one draft on vLLM, 1.5B | seconds | times one step |", "| --- | ---: | ---: |"]
+    rows = ["| verification of one draft on vLLM, 1.5B-q4km | seconds | times one step |", "| --- | ---: | ---: |"]
     for label, seconds, times in pass_rows(figures):
         label = label.replace("packed: all prefixes in one pass", "one step").replace("packed,", "one step,")
         rows.append(f"| {label} | {seconds:.3f} | {times:.2f} |")

@@ -30,7 +30,8 @@ class FakeLineup:
         self.conversations: list[list[Message]] = []
         self.now = 0.0
         self.forgets = True
-        self.target, self.drafter = SimpleNamespace(name="big"), SimpleNamespace(name="small")
+        self.target = SimpleNamespace(name="big", fingerprint="of big")
+        self.drafter = SimpleNamespace(name="small", fingerprint="of small")
 
     def perf_counter(self) -> float:
         return self.now

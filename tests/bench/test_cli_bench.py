@@ -5,11 +5,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from parse_engine.backends import load
 from parse_engine.bench import lineup, passes
 from parse_engine.cli import bench
 from parse_engine.errors import ConfigError, DataError
@@ -103,10 +105,12 @@ def test_pass_prints_sizes_medians_and_ratios(tmp_path: Path, monkeypatch: pytes
     figures = {"prompt_tokens": 150, "draft_tokens": 256, "prefixes": 16, "rows": 806}
     figures |= passes.pass_figures({"plain": 1, "prefill": 0.5, "packed": 2, "separate": 20, "sequential_cached": 6})
 
-    def measure(target: str, **options: Any) -> dict[str, float]:
+    def measure(model: Any, **options: Any) -> dict[str, float]:
         seen.update(options)
         return figures
 
+    model = SimpleNamespace(name="big", fingerprint="of big")
+    monkeypatch.setattr(load, "load_pair", lambda target, draft, **options: (model, None))
     monkeypatch.setattr(passes, "measure", measure)
     file = tmp_path / "pass.json"
     options = ["pass", "--repeats", "3", "--json", "--output", str(file)]
@@ -115,6 +119,7 @@ def test_pass_prints_sizes_medians_and_ratios(tmp_path: Path, monkeypatch: pytes
     written = json.loads(file.read_text())
     assert written["figures"] == figures
     assert {"command", "time", "load", "versions", "machine"} < written.keys()
+    assert written["models"] == {"target": {"name": "big", "fingerprint": "of big", "origin": None}}
     assert (seen["prompt_tokens"], seen["draft_tokens"], seen["prefixes"], seen["repeats"]) == (150, 256, 16, 3)
     table = RUNNER.invoke(bench.app, ["pass"], catch_exceptions=False).stdout
     assert "806 rows" in table

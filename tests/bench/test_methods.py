@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from parse_engine import ParseConfig, SamplingParams
-from parse_engine.bench.lineup import assemble, check_methods, load_lineup
+from parse_engine.bench.lineup import Lineup, assemble, check_methods, load_lineup
 from parse_engine.bench.methods import Method, parse_method
 from parse_engine.bench.specreason import SpecReason
+from parse_engine.config import Judge
 from parse_engine.errors import ConfigError
 from parse_engine.text import Codec
-from tests.calibration.profiles import make_profile
+from tests.calibration.profiles import make_profile, tried
 from tests.conftest import byte_tokenizer
 from tests.scripted import ScriptedModel
 
@@ -129,6 +132,52 @@ def test_a_line_up_shares_its_models() -> None:
     assert isinstance(engines["specreason:score=labels"], SpecReason)
     assert list(lineup.models) == [plain, fast, drafter]
     assert (lineup.target, lineup.drafter) == (plain, drafter)
+
+
+EVERY = ["target", "draft", "cascade", "specreason", "specreason:score=labels", "parse", "parse:calibrated=false"]
+
+
+def lineup_of(methods: Sequence[str], judge: Judge, **changes: Any) -> Lineup:
+    """Of a run with `--judge` and `--profile`."""
+    codec = Codec(byte_tokenizer())
+    models = ScriptedModel(codec, "It is six."), ScriptedModel(codec, "It is seven.")
+    profile = make_profile(target_fingerprint="scripted", draft_fingerprint="scripted", **changes)
+    config, chosen = ParseConfig(judge=judge), [parse_method(name) for name in methods]
+    return assemble(chosen, {"plain": models[0]}, models[1], config, 1, profile, {"judge": judge})
+
+
+@pytest.mark.parametrize("methods", [["draft", "parse"], ["parse", "draft"], EVERY, *([each] for each in EVERY)])
+def test_a_judge_of_the_profile_serves_every_method(methods: list[str]) -> None:
+    """Beside PARSE the drafter alone, for instance, asked for the profile that was given."""
+    lineup = lineup_of(methods, "fused")
+    messages = [{"role": "user", "content": "How many?"}]
+    for name in methods:
+        answer = asyncio.run(lineup.answer(name, messages, SamplingParams()))
+        assert answer.trace.method == parse_method(name).loop
+    for name in {"parse", "cascade", "parse:calibrated=false"} & {*methods}:
+        engine, _ = lineup.engines[name]
+        assert (engine.config.judge, engine.profile is not None) == ("fused", True)
+        assert (engine.config.threshold == ParseConfig.threshold) == (name != "parse")  # which PARSE takes from it
+
+
+def test_a_judge_for_the_run_is_as_one_of_the_method() -> None:
+    """It was put beside the thresholds of another judge."""
+    best = [tried("prompt", losses=1, speed=9.0, promised=True), tried(losses=1, speed=1.5, promised=True)]
+    best[0] = replace(best[0], setting=replace(best[0].setting, threshold=0.1))
+    lineup = lineup_of(["parse", "parse:judge=fused"], "fused", tried=best)
+    ours, theirs = (engine.config for engine, _ in lineup.engines.values())
+    assert ours == theirs == best[1].setting.config
+
+
+@pytest.mark.parametrize("methods", [["parse"], ["draft"], ["cascade"], ["specreason"]])
+def test_a_judge_that_the_profile_lacks_is_said_to_be_lacking(methods: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"the profile has no judge 'head'\. It has prompt, fused"):
+        lineup_of(methods, "head")
+
+
+def test_methods_that_are_not_calibrated_ask_as_without_a_profile() -> None:
+    lineup = lineup_of(["cascade", "parse:calibrated=false", "draft"], "prompt")
+    assert [engine.profile for engine, _ in lineup.engines.values()] == [None] * 3
 
 
 def test_engine_arguments_are_no_settings_of_the_methods(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from parse_engine.bench.provenance import hold
 from parse_engine.bench.records import Record, read_records
 from parse_engine.bench.replay.load import Pair, estimate
 from parse_engine.bench.replay.methods import METHODS
@@ -198,7 +199,10 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match="sliding"):
         replay(Pair(sliding, DRAFTER, HF), ONE)
     run(tmp_path, methods=["target"])
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["models"]["drafter"]["name"] == "random small"
     with pytest.raises(ConfigError, match="holds a run already"):
+        run(tmp_path, methods=["target"])
+    with hold(tmp_path / "run"), pytest.raises(ConfigError, match="another command is writing to"):
         run(tmp_path, methods=["target"])
 
 

@@ -3,18 +3,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from parse_engine.bench import run as bench
+from parse_engine.bench.batches import interleave
 from parse_engine.bench.records import read_records
 from parse_engine.bench.report.pairs import group
 from parse_engine.bench.report.plots import plots
 from parse_engine.bench.report.sheets import detail_sheets
 from parse_engine.bench.report.summary import Summary, to_plain
-from parse_engine.bench.run import interleave
 from parse_engine.bench.tasks import Grade, Question
 from parse_engine.config import SamplingParams
 from parse_engine.errors import BackendError, ConfigError
@@ -33,7 +34,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
 
     def call(lineup: FakeLineup, *args: Any, **more: Any) -> Summary:
         monkeypatch.setattr(bench, "time", lineup)
-        return asyncio.run(bench.answer(bench.open_run(*args, **more), lineup))
+        with bench.open_run(*args, **more) as opened:
+            return asyncio.run(bench.answer(opened, lineup))
 
     return call
 
@@ -176,15 +178,116 @@ def test_output_holds_records_and_provenance(run: Run, tmp_path: Path) -> None:
     assert provenance["figures"] == json.loads(json.dumps(to_plain(summary)))
 
 
-def test_another_run_is_never_written_over(run: Run, tmp_path: Path) -> None:
-    run(FakeLineup(TEXTS), [FakeTask(size=1)], ["target"], output=tmp_path)
-    with pytest.raises(ConfigError, match="holds results with other methods"):
-        run(FakeLineup(TEXTS), [FakeTask(size=1)], METHODS, output=tmp_path)
-    with pytest.raises(ConfigError, match="holds results with other params and tasks"):
-        run(FakeLineup(TEXTS), [FakeTask(size=2)], ["target"], params=SamplingParams(seed=1), output=tmp_path)
+def test_a_run_names_its_models(run: Run, tmp_path: Path) -> None:
+    """Nothing but their names was kept, and two models can have one name."""
+    lineup = FakeLineup(TEXTS)
+    lineup.drafter.name = "smollm2-135m-instruct-q4_1"
+    run(lineup, [FakeTask(size=1)], METHODS, output=tmp_path)
+    models = json.loads((tmp_path / "run.json").read_text())["models"]
+    assert models["target"] == {"name": "big", "fingerprint": "of big", "origin": None}
+    assert models["drafter"]["fingerprint"] == "of small"
+    assert models["drafter"]["origin"].startswith("Q4_1 of HuggingFaceTB/SmolLM2-135M-Instruct")
+
+
+def test_a_run_goes_on_with_its_own_models_alone(run: Run, tmp_path: Path) -> None:
+    run(FakeLineup(TEXTS), [FakeTask(size=1)], METHODS, output=tmp_path)
+    changed = FakeLineup(TEXTS)
+    changed.drafter.fingerprint = "of another"
+    with pytest.raises(ConfigError, match="drafter fingerprint is 'of small' there and 'of another' here"):
+        run(changed, [FakeTask(size=2)], METHODS, output=tmp_path)
+    assert changed.asked == []
+
+
+class Changed(FakeTask):
+    """The questions of another version of the data."""
+
+    def questions(self, limit: int | None = None) -> list[Question]:
+        return [replace(question, reference="another") for question in super().questions(limit)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"params": SamplingParams(seed=1)}, "other settings: seed is not set there and 1 here. Give the same ones"),
+        (
+            {"settings": {"target": "big", "config": {"threshold": 0.5, "delta": 8}}},
+            "other settings: config.threshold is 0.7 there and 0.5 here. Give",
+        ),
+        (
+            {"settings": {"target": "small"}, "params": SamplingParams(max_tokens=9)},
+            "other settings: target is 'big' there and 'small' here; config is {'threshold': 0.7, 'delta': 8} there "
+            "and not set here; max_tokens is 512 there and 9 here. Give",
+        ),
+        ({"methods": ["draft"]}, "more than is asked for here: the method target, the method parse. A run can grow"),
+        ({"tasks": [FakeTask("other")]}, "more than is asked for here: the task fake. A run can grow"),
+        ({"limit": 1}, "more than is asked for here: 2 questions of fake, not 1. A run can grow"),
+        ({"tasks": [Changed()]}, "answers to other questions of fake: its data or its version has changed since."),
+    ],
+)
+def test_what_differs_from_the_run_that_is_there_is_named(
+    run: Run, tmp_path: Path, asked: dict[str, Any], said: str
+) -> None:
+    """Of what differed the largest part was named, "settings", and with one more question other "tasks"."""
+    settings = {"target": "big", "config": {"threshold": 0.7, "delta": 8}}
+    own: dict[str, Any] = {"tasks": [FakeTask()], "methods": ["target", "parse"], "limit": 2, "settings": settings}
+    run(FakeLineup(TEXTS), **own, output=tmp_path)
+    before = (tmp_path / "answers.jsonl").read_text()
+    with pytest.raises(ConfigError) as caught:
+        run(FakeLineup(TEXTS), **{**own, **asked}, output=tmp_path)
+    assert f"{tmp_path} holds" in str(caught.value)
+    assert said in str(caught.value)
+    assert (tmp_path / "answers.jsonl").read_text() == before
+
+
+def test_a_file_of_another_command_is_never_written_over(run: Run, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(ConfigError, match="was not written by this command"):
         run(FakeLineup(TEXTS), [FakeTask(size=1)], ["target"], output=tmp_path)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"limit": 3}, {"limit": 6}),
+        ({"limit": 3}, {}),
+        ({"methods": ["target"]}, {}),
+        ({"methods": ["parse", "target"]}, {}),
+        ({"tasks": [FakeTask("a")]}, {}),
+        ({"tasks": [FakeTask("b")], "methods": ["draft"], "limit": 1}, {}),
+    ],
+)
+def test_a_run_can_grow(
+    run: Run, tmp_path: Path, first: dict[str, Any], then: dict[str, Any], concurrency: int
+) -> None:
+    """Answers that are there stay, with their times, and no question is asked twice; in the end all is there."""
+    whole: dict[str, Any] = {"tasks": [FakeTask("a"), FakeTask("b")], "methods": METHODS, "concurrency": concurrency}
+    run(FakeLineup(TEXTS), **{**whole, **first}, output=tmp_path)
+    before = {record.key: record for record in read_records(tmp_path / "answers.jsonl")}
+    lineup = FakeLineup(TEXTS)
+    summary = run(lineup, **{**whole, **then}, output=tmp_path)
+    after = {record.key: record for record in read_records(tmp_path / "answers.jsonl")}
+    assert len(after) == 2 * 6 * 3
+    assert {key: after[key] for key in before} == before
+    assert all(record.finished is not None for record in after.values())
+    asked = [question for question in lineup.asked if question[1]][len(METHODS) :]  # without the warm-up
+    assert len(asked) == len(set(asked)) == len(after) - len(before)
+    assert {figures.answers for methods in summary.values() for figures in methods.values()} == {6}
+    kept = json.loads((tmp_path / "run.json").read_text())
+    assert (kept["methods"], list(kept["tasks"])) == (list(METHODS), ["a", "b"])
+    assert kept["tasks"]["a"]["questions"] == 6
+    assert kept["figures"] == json.loads(json.dumps(to_plain(summary)))
+    assert len(kept["resumed"]) == 1
+
+
+def test_a_directory_takes_one_run_at_a_time(run: Run, tmp_path: Path) -> None:
+    """Two runs at once wrote each other's files anew, and records were lost."""
+    tasks = [FakeTask(size=1)]
+    with bench.open_run(tasks, ["target"], output=tmp_path):
+        with pytest.raises(ConfigError, match=f"another command is writing to {tmp_path}. Wait for it to end, or give"):
+            run(FakeLineup(TEXTS), tasks, ["target"], output=tmp_path)
+        run(FakeLineup(TEXTS), tasks, ["target"], output=tmp_path / "beside")
+    run(FakeLineup(TEXTS), tasks, ["target"], output=tmp_path)
 
 
 class Killed(FakeLineup):
@@ -278,8 +381,11 @@ def test_a_server_that_keeps_its_cache_is_told_of(run: Run, tmp_path: Path, caps
 
 def test_an_output_is_refused_before_anything_is_answered(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot write to"):
-        bench.open_run([FakeTask()], ["target"], output=tmp_path / "file")
+    with (
+        pytest.raises(ConfigError, match="cannot write to"),
+        bench.open_run([FakeTask()], ["target"], output=tmp_path / "file"),
+    ):
+        pass
 
 
 def test_a_finished_run_is_only_summarized(run: Run, tmp_path: Path) -> None:

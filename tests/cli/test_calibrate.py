@@ -18,6 +18,7 @@ import pytest
 from parse_engine import Profile, SamplingParams, loadable
 from parse_engine.backends.base import Usage
 from parse_engine.bench import lineup
+from parse_engine.bench.provenance import hold
 from parse_engine.cli import main
 from parse_engine.text import Codec
 from tests.conftest import byte_tokenizer
@@ -96,8 +97,14 @@ def test_a_profile_is_made_shown_and_used(questions: Path, tmp_path: Path, capsy
     assert profile.choice is not None
     assert (profile.target, profile.fitted_on + profile.tested_on) == ("scripted", 200)
     assert profile.target_right == 1
+    assert profile.provenance["models"]["target"] == {"name": "scripted", "fingerprint": "big", "origin": None}
     assert file.stat().st_size < 100_000
     assert run(capsys, "profile", "show", str(file))[1] == out
+
+    with hold(tmp_path / "own.profile.cases"):  # two at once wrote each other's cases anew
+        code, _, err = run(capsys, "calibrate", *options, "--max-loss", "0.1")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"another command is writing to {tmp_path / 'own.profile.cases'}" in err
 
     code, out, _ = run(capsys, "generate", "--profile", str(file), "--json", "double 4")
     assert (code, json.loads(out)["trace"]["method"]) == (0, "parse")
@@ -157,7 +164,7 @@ def test_a_folder_with_cases_of_others_is_refused(
     assert run(capsys, "calibrate", *options, "--deltas", "24")[0] == 0
     code, _, err = run(capsys, "calibrate", *options, "--deltas", "32")
     assert (code, err.count("\n")) == (2, 1)
-    assert "holds results with other plan" in err
+    assert "other settings: deltas is [24] there and [32] here" in err
 
 
 def test_without_the_fitting_libraries_it_says_what_to_install(tmp_path: Path) -> None:

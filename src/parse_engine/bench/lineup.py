@@ -12,13 +12,14 @@ from parse_engine.backends.load import LoadOptions, load_pair
 from parse_engine.bench.methods import Decoder, Method
 from parse_engine.bench.shared import SharedModel
 from parse_engine.bench.specreason import SpecReason
-from parse_engine.config import ParseConfig, SamplingParams
+from parse_engine.config import Judge, ParseConfig, SamplingParams
 from parse_engine.engine import AsyncEngine
 from parse_engine.errors import ConfigError
 from parse_engine.profile import Profile
 from parse_engine.text import Message
 from parse_engine.trace import Answer
 
+UNFITTED: tuple[Judge, ...] = ("prompt", "likelihood")  # judges that a method can have without a profile
 PROPOSED = 5  # tokens that vLLM's speculation proposes at a time
 
 
@@ -131,18 +132,21 @@ def assemble(
 
     Args:
         config: of all methods, but for their own settings.
-        profile: where calibrated methods take their judges and settings from. `parse:judge=NAME` is the best that was
-            promised for that judge.
+        profile: where calibrated methods take their judges and settings from, and the others a judge that has to be
+            fitted. With `judge` given, or as `parse:judge=NAME`, settings are the best that were promised for that
+            judge.
         given: what was set for the whole run, and wins over the profile.
     """
     engines: dict[str, tuple[AsyncEngine, Method]] = {}
     for method in methods:
         target = targets[method.decoder]
+        own, known = _calibrated(method, config, profile, given or {})
         if method.loop == "specreason":
             assert drafter is not None
-            engine: AsyncEngine = SpecReason(target, drafter, config, concurrency=concurrency, **method.settings)
+            engine: AsyncEngine = SpecReason(
+                target, drafter, own, concurrency=concurrency, profile=known, **method.settings
+            )
         else:
-            own, known = _calibrated(method, config, profile, given or {})
             used = drafter if method.loop != "target" else None
             engine = AsyncEngine(target, used, own, concurrency=concurrency, profile=known if used else None)
         engines[method.name] = engine, method
@@ -153,13 +157,19 @@ def assemble(
 def _calibrated(
     method: Method, config: ParseConfig, profile: Profile | None, given: Mapping[str, Any]
 ) -> tuple[ParseConfig | None, Profile | None]:
-    """The settings and the profile of a method's engine; no settings where the profile decides."""
+    """The settings and the profile of a method's engine; no settings where the profile decides.
+
+    Raises:
+        ConfigError: the profile does not have the judge that is asked for.
+    """
     if profile is None or not method.calibrated:
-        return replace(config, **method.settings), None
+        own = config if method.loop == "specreason" else replace(config, **method.settings)
+        return own, None if profile is None or own.judge in UNFITTED else profile.only(own.judge)
     judge = method.settings.get("judge")
-    known = profile.only(judge) if judge else profile
-    own = {key: value for key, value in method.settings.items() if key != "judge"}
-    chosen = known.config_on(config, {**given, **own})
+    asked = judge or given.get("judge")
+    known = profile.only(asked) if asked else profile
+    more = {key: value for key, value in method.settings.items() if key != "judge"}
+    chosen = known.config_on(config, {**given, **more})
     return chosen if chosen is None or judge is None else replace(chosen, judge=judge), known
 
 

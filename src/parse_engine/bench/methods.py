@@ -43,7 +43,8 @@ class Method:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """In what it differs from the run's ParseConfig; for SpecReason its own options."""
     calibrated: bool = False
-    """Whether it takes judges, and what is not set here, from the run's profile. PARSE does unless told not to."""
+    """Whether it takes judges, and what is not set here, from the run's profile. PARSE does unless told not to. Others
+    take from it a judge that has to be fitted, where that is asked for, and nothing else."""
 
     @property
     def runs_as(self) -> EngineMethod:

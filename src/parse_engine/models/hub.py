@@ -20,7 +20,7 @@ _WANTED = {".json", ".jinja", ".txt", ".model", ".safetensors"}
 
 
 class HubUnreachable(Exception):
-    """The hub gave no usable answer. Callers turn this into an error of the tree or take another source."""
+    """The hub gave no usable answer. Callers turn this into an error of the tree."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def _wanted(path: PurePosixPath) -> bool:
     return len(path.parts) == 1 and path.suffix in _WANTED
 
 
-def download(repository: Repository, *, folder: Path | None, quiet: bool) -> Path:
-    """Fetch the repository's files into `folder`, or into the hub's own cache when it is None; resumes.
+def download(repository: Repository, *, quiet: bool) -> Path:
+    """Fetch the repository's files into the hub's own cache; resumes.
 
     Raises:
         DownloadError: no space, or the transfer broke.
@@ -86,14 +86,11 @@ def download(repository: Repository, *, folder: Path | None, quiet: bool) -> Pat
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    store.check_space(folder or Path(HF_HUB_CACHE), repository.size, repository.repo_id)
+    store.check_space(Path(HF_HUB_CACHE), repository.size, repository.repo_id)
     try:
         with _progress_bars(shown=not quiet and sys.stderr.isatty()):
             found = snapshot_download(
-                repository.repo_id,
-                revision=repository.revision,
-                local_dir=folder,
-                allow_patterns=list(repository.files),
+                repository.repo_id, revision=repository.revision, allow_patterns=list(repository.files)
             )
     except Exception as error:  # as in `describe`
         reason = str(error).partition("\n")[0]

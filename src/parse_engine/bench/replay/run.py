@@ -8,6 +8,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from parse_engine.bench.provenance import describe, peak_memory, write_json
+from parse_engine.bench.provenance import describe, describe_models, hold, peak_memory, write_json
 from parse_engine.bench.records import ANSWERS_FILE, RUN_FILE, Record, append
 from parse_engine.bench.replay.load import Pair, estimate, load
 from parse_engine.bench.replay.methods import METHODS, Models, Prepared, prepare
@@ -64,17 +65,26 @@ def replay(
         methods: of `METHODS`; None: all that the profile has.
 
     Raises:
-        ConfigError: a method is unknown or not in the profile, or `output` holds a run already; and as `load`.
+        ConfigError: a method is unknown or not in the profile, or `output` holds a run already, or another
+            process writes there; and as `load`.
     """
     config = config or ParseConfig()
     methods = _checked(methods, profile)
+    with nullcontext() if output is None else hold(output):
+        return _replay(pair, profile, methods, repeats, config, output)
+
+
+def _replay(
+    pair: Pair, profile: Profile, methods: Sequence[str], repeats: int, config: ParseConfig, output: Path | None
+) -> dict[str, MethodSummary]:
     provenance: dict[str, Any] = {**describe(), "methods": list(methods), "profile": profile.about}
-    if output is not None:
-        _create(output)
+    if output is not None and ((output / RUN_FILE).exists() or (output / ANSWERS_FILE).exists()):
+        raise ConfigError(f"{output} holds a run already. Give another directory, or remove this one.")
     needs = estimate(pair, profile)
     for one in needs:
         print(one, file=sys.stderr)
     models = load(pair, profile, needs)
+    provenance["models"] = describe_models(models.target, models.drafter)
     provenance["settings"] = {
         "target": pair.target.name,
         "draft": pair.drafter.name,
@@ -190,15 +200,6 @@ def _checked(methods: Sequence[str] | None, profile: Profile) -> list[str]:
     if methods is not None and (not methods or len(set(methods)) < len(methods)):
         raise ConfigError(f"methods are '{','.join(methods)}'; name at least one, and each one once.")
     return can if methods is None else list(methods)
-
-
-def _create(output: Path) -> None:
-    if (output / RUN_FILE).exists() or (output / ANSWERS_FILE).exists():
-        raise ConfigError(f"{output} holds a run already. Give another directory, or remove this one.")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write to {output}: {error.strerror}. Give another directory.") from None
 
 
 def _device_name(device: torch.device) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as json_format
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,37 +92,40 @@ async def _judge(
     from parse_engine.bench.judging.plot import draw
     from parse_engine.bench.judging.processbench import load_solutions
     from parse_engine.bench.judging.run import Panel, judge_solutions
-    from parse_engine.bench.provenance import describe, open_folder, write_json
+    from parse_engine.bench.provenance import describe, describe_models, open_folder, write_json
 
     solutions = load_solutions(data, limit)
     if len({solution.right for solution in solutions}) < 2:
         raise ConfigError(f"the first {len(solutions)} solutions are all right or all wrong. Take more.")
-    same: dict[str, Any] = {
-        "data": data,
-        "target": settings.target,
-        "profile": settings.profile,
-        "settings": settings.loading,
-    }
-    origin = {**describe(), **same}
-    if output is not None:
-        open_folder(output / "judge.json", origin, list(same))
     profile = settings.loaded_profile()
     target, drafter = load_pair(*settings.names(), **settings.loading)
     try:
         if profile is not None:
             profile.check(target, drafter)
         panel = Panel.of(judges, ParseConfig(), target, drafter, profile.fits if profile else None)
-        file = None if output is None else output / "judged.jsonl"
-        judged = await judge_solutions(panel, solutions, file)
+        same: dict[str, Any] = {
+            "data": data,
+            "judges": sorted(judges),
+            "target": settings.names()[0],
+            "profile": profile and {"file": settings.profile, "sha256": profile.digest},
+            "models": describe_models(target, drafter),
+            "settings": settings.loading,
+        }
+        origin = {**describe(), **same}
+        folder: AbstractContextManager[object] = nullcontext()
+        if output is not None:
+            folder = open_folder(output / "judge.json", origin, list(same))
+        with folder:
+            judged = await judge_solutions(panel, solutions, None if output is None else output / "judged.jsonl")
+            result = {judge: figures(judged, judge) for judge in judges}
+            if output is not None:
+                seconds = sum(each.seconds for each in judged) / len(judged)
+                plain = {name: own.to_dict() for name, own in result.items()}
+                write_json(output / "judge.json", {**origin, "seconds_per_solution": seconds, "figures": plain})
+                draw(result, output / "judge.svg")
     finally:
         for model in {id(each): each for each in (target, drafter) if each is not None}.values():
             await model.close()
-    result = {judge: figures(judged, judge) for judge in judges}
-    if output is not None:
-        seconds = sum(each.seconds for each in judged) / len(judged)
-        plain = {name: own.to_dict() for name, own in result.items()}
-        write_json(output / "judge.json", {**origin, "seconds_per_solution": seconds, "figures": plain})
-        draw(result, output / "judge.svg")
     return result
 
 

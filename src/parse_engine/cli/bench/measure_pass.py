@@ -33,8 +33,9 @@ def measure_pass(
 
     Median seconds of each way, and how many times the packed pass it takes.
     """
+    from parse_engine.backends.load import load_pair
     from parse_engine.bench.passes import measure
-    from parse_engine.bench.provenance import check_writable, describe, write_json
+    from parse_engine.bench.provenance import check_writable, describe, describe_models, write_json
 
     if output is not None:
         check_writable(output)
@@ -49,16 +50,16 @@ def measure_pass(
         device=device,
         attention=attention,
     )
+    model, _ = load_pair(settings.names()[0], None, **settings.loading)
     figures = measure(
-        settings.names()[0],
+        model,
         prompt_tokens=prompt_tokens,
         draft_tokens=draft_tokens,
         prefixes=prefixes,
         repeats=repeats,
-        **settings.loading,
     )
     if output is not None:
-        write_json(output, {**origin, "figures": figures})
+        write_json(output, {**origin, "models": describe_models(model, None), "figures": figures})
     if json:
         typer.echo(json_format.dumps(figures))
     else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from parse_engine.backends.load import names_of
 from parse_engine.cli.settings import DEFAULTS, GenerateSettings, calibrated, given, listed, setting
 from parse_engine.config import Backend, BoundaryRule, Judge
 
@@ -68,7 +69,8 @@ def run(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Keep the run in DIR. One that was stopped goes on there.",
+            help="Keep the run in DIR. One that was stopped goes on there; one that ended can get more methods, tasks "
+            "and questions.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option(help="Print one JSON object on stdout: task -> method -> figures.")] = False,
@@ -86,11 +88,11 @@ def run(
     method = "parse" if any(each.needs_drafter for each in chosen) else "target"
     settings = GenerateSettings.from_mapping({**flags, "method": method})
     known = settings.loaded_profile()
-    target_name, draft_name = settings.names()
+    target_name, draft_name = names_of(settings.target, settings.draft, settings.target_url, settings.draft_url)
     from parse_engine.bench.lineup import check_methods
     from parse_engine.bench.run import open_run
 
-    check_methods(chosen, draft_name, settings.loading)
+    check_methods(chosen, None if draft_name is None else str(draft_name), settings.loading)
     provenance = {
         "target": target_name,
         "draft": draft_name,
@@ -101,7 +103,8 @@ def run(
         **settings.loading,
     }
     names = [method.name for method in chosen]
-    opened = open_run(
+    own = {name: value for name, value in flags.items() if name in calibrated()}
+    with open_run(
         loaded,
         names,
         limit,
@@ -110,9 +113,8 @@ def run(
         concurrency=concurrency,
         timed=not accuracy_only,
         settings=provenance,
-    )
-    own = {name: value for name, value in flags.items() if name in calibrated()}
-    summary = asyncio.run(_run(opened, settings, chosen, known, own))
+    ) as opened:
+        summary = asyncio.run(_run(opened, settings, chosen, known, own))
     if json:
         from parse_engine.bench.report.summary import to_plain
 
