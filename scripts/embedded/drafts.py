@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import re
 from pathlib import Path
@@ -12,10 +13,11 @@ from wordings import Draft, right_line, solution, taking_turns, wording_of
 from writing import Author
 
 
-def drafts_of(folder: Path, count: int, seed: int) -> list[tuple[Problem, Draft]]:
+def drafts_of(folder: Path, count: int, seed: int, kept: Path) -> list[tuple[Problem, Draft]]:
     """Drafts with a mistake, by the drafter in `folder`, of `count` training problems.
 
-    Every second one goes on behind right lines in both models' words, as behind lines that the target has mended.
+    Every second one goes on behind right lines in both models' words, as behind lines that the target has mended. What
+    was drafted is kept in the file `kept`, for a training that goes on.
     """
     rng = random.Random(seed)
     chosen = list(itertools.islice(problems("train", seed), count))
@@ -23,10 +25,12 @@ def drafts_of(folder: Path, count: int, seed: int) -> list[tuple[Problem, Draft]
     for number, problem in enumerate(chosen):
         lines = solution(problem, taking_turns(len(problem.events) + 2, rng))
         begun.append("".join(lines[: rng.randrange(1, len(lines))]) if number % 2 else "")
-    drafts = map(as_draft, chosen, Author.load(folder).answers(chosen, begun))
+    if not kept.exists():
+        kept.write_text(json.dumps(Author.load(folder).answers(chosen, begun)))
+    texts = json.loads(kept.read_text())
     return [
         (problem, draft)
-        for problem, draft in zip(chosen, drafts, strict=True)
+        for problem, draft in zip(chosen, map(as_draft, chosen, texts), strict=True)
         if draft is not None and draft.first_wrong < len(draft.lines)
     ]
 

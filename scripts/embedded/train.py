@@ -161,7 +161,8 @@ class Run:
         self.figures: dict[str, float] = {}
         self.drafts: list[tuple[tiny.Problem, Draft]] = []
         if role == "target":
-            self.drafts = drafts_of(out / "drafter", DRAFTED // self.workers, seed + 7 * self.worker)
+            kept = out / f"drafts-{self.worker}-of-{self.workers}.json"
+            self.drafts = drafts_of(out / "drafter", DRAFTED // self.workers, seed + 7 * self.worker, kept)
         self.checkpoint = out / f"{role}.checkpoint.pt"
         if self.checkpoint.exists():
             self.restore(torch.load(self.checkpoint))
