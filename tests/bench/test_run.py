@@ -11,6 +11,7 @@ import pytest
 
 from parse_engine.bench import run as bench
 from parse_engine.bench.batches import interleave
+from parse_engine.bench.directory import open_run
 from parse_engine.bench.records import read_records
 from parse_engine.bench.report.pairs import group
 from parse_engine.bench.report.plots import plots
@@ -34,7 +35,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
 
     def call(lineup: FakeLineup, *args: Any, **more: Any) -> Summary:
         monkeypatch.setattr(bench, "time", lineup)
-        with bench.open_run(*args, **more) as opened:
+        with open_run(*args, **more) as opened:
             return asyncio.run(bench.answer(opened, lineup))
 
     return call
@@ -283,7 +284,7 @@ def test_a_run_can_grow(
 def test_a_directory_takes_one_run_at_a_time(run: Run, tmp_path: Path) -> None:
     """Two runs at once wrote each other's files anew, and records were lost."""
     tasks = [FakeTask(size=1)]
-    with bench.open_run(tasks, ["target"], output=tmp_path):
+    with open_run(tasks, ["target"], output=tmp_path):
         with pytest.raises(ConfigError, match=f"another command is writing to {tmp_path}. Wait for it to end, or give"):
             run(FakeLineup(TEXTS), tasks, ["target"], output=tmp_path)
         run(FakeLineup(TEXTS), tasks, ["target"], output=tmp_path / "beside")
@@ -383,7 +384,7 @@ def test_an_output_is_refused_before_anything_is_answered(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(ConfigError, match="cannot write to"),
-        bench.open_run([FakeTask()], ["target"], output=tmp_path / "file"),
+        open_run([FakeTask()], ["target"], output=tmp_path / "file"),
     ):
         pass
 

@@ -16,9 +16,9 @@ from parse_engine.cli.settings import DEFAULTS, GenerateSettings, calibrated, gi
 from parse_engine.config import Backend, BoundaryRule, Judge
 
 if TYPE_CHECKING:
+    from parse_engine.bench.directory import Run
     from parse_engine.bench.methods import Method
     from parse_engine.bench.report.summary import Summary
-    from parse_engine.bench.run import Run
     from parse_engine.profile import Profile
 
 TASKS_HELP = (
@@ -89,8 +89,8 @@ def run(
     settings = GenerateSettings.from_mapping({**flags, "method": method})
     known = settings.loaded_profile()
     target_name, draft_name = names_of(settings.target, settings.draft, settings.target_url, settings.draft_url)
+    from parse_engine.bench.directory import open_run
     from parse_engine.bench.lineup import check_methods
-    from parse_engine.bench.run import open_run
 
     check_methods(chosen, None if draft_name is None else str(draft_name), settings.loading)
     provenance = {
