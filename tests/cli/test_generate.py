@@ -116,9 +116,10 @@ def test_engine_settings_that_cannot_be(run: Run, calls: Calls, flags: str, mess
 
 def test_several_prompts_are_answered_together_where_the_models_can(run: Run, calls: Calls) -> None:
     calls.concurrency = 4
+    calls.steps = {"one": 5}
     result = run("generate", "one", "two", "three", terminal=("stderr",))
     assert result.out == "\n".join([KEPT + REWRITTEN + "\n"] * 3)
-    assert calls.prompts == [["one", "two", "three"]]
+    assert calls.prompts == ["two", "three", "one"]
 
 
 def test_a_target_that_dies_leaves_the_text_and_names_the_phase(run: Run, calls: Calls) -> None:
@@ -128,10 +129,9 @@ def test_a_target_that_dies_leaves_the_text_and_names_the_phase(run: Run, calls:
     assert (result.code, result.out) == (2, "So far\n")
     assert "the engine stopped. (phase: continue)" in result.err
     result = run("generate", "one", "--json")
+    message = "the engine stopped. (phase: continue)"
     assert json.loads(result.out) == {
-        "text": "So far",
-        "phase": "continue",
-        "error": "the engine stopped. (phase: continue)",
+        "error": {"message": message, "type": "BackendError", "phase": "continue", "text": "So far"}
     }
 
 

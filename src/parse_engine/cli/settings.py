@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import typer
 
@@ -19,6 +21,13 @@ from parse_engine.trace import Method
 
 if TYPE_CHECKING:
     from parse_engine.profile import Profile
+
+
+class Asking(TypedDict):
+    """What the engine's calls take beside a prompt and its sampling."""
+
+    method: Method
+    raw: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +67,8 @@ class GenerateSettings(ParseConfig, SamplingParams):
     attention: Attention = "sdpa"
     """How the target's packed pass attends (hf): sdpa (a dense mask) or flex_attention (FlexAttention's block mask)."""
     file: str | None = None
-    """Read prompts from FILE: one per line, or, if its name ends in .jsonl, objects with `prompt` or `messages`."""
+    """Read prompts from FILE (-: stdin): one per line, or, if its name ends in .jsonl, objects with `prompt` or
+    `messages` and, where wanted, `id`, `max_tokens`, `temperature`, `top_p`, `seed`, `stop`."""
     system: str | None = None
     """System message put before every prompt."""
     raw: bool = False
@@ -66,7 +76,9 @@ class GenerateSettings(ParseConfig, SamplingParams):
     thinking: bool | None = None
     """Ask the chat template for thinking or for none. Not given: the template decides."""
     json: bool = False
-    """Print one JSON object per prompt on stdout: text, usage and the whole trace."""
+    """Print one JSON object per prompt on stdout: text, usage and the whole trace, or an error."""
+    output: str | None = None
+    """Write these objects to FILE, one a line, and print no text. The same command goes on where it was stopped."""
     html: str | None = None
     """Write FILE, one page that shows what was drafted, judged, kept and rewritten."""
     quiet: bool = False
@@ -89,14 +101,30 @@ class GenerateSettings(ParseConfig, SamplingParams):
             raise ConfigError(
                 "raw prompts go without a chat template, so there is no system message. Drop one of them."
             )
-        if self.html is not None and not Path(self.html).parent.is_dir():
-            raise ConfigError(
-                f"html is {self.html!r}, but there is no folder {Path(self.html).parent}. Create it first."
-            )
+        for name in ("output", "html"):
+            if (file := getattr(self, name)) is not None and not Path(file).parent.is_dir():
+                raise ConfigError(f"{name} is {file!r}, but there is no folder {Path(file).parent}. Create it first.")
 
     @property
     def sampling(self) -> SamplingParams:
         return SamplingParams(**_part(self, SamplingParams))
+
+    @property
+    def asking(self) -> Asking:
+        """How each prompt is asked, beside its sampling."""
+        return {"method": self.method, "raw": self.raw}
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks on."""
+        return sys.stderr.isatty() and not self.quiet
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """The settings that the words of an answer depend on, beside its prompt and its sampling."""
+        values = {name: value for name, value in vars(self).items() if name not in _NOT_DECISIVE}
+        profile = None if self.profile is None else hashlib.sha256(Path(self.profile).read_bytes()).hexdigest()
+        return {**values, "profile": profile}
 
     @property
     def judging(self) -> ParseConfig:
@@ -154,6 +182,13 @@ class GenerateSettings(ParseConfig, SamplingParams):
 
 
 DEFAULTS = GenerateSettings()
+
+# Where prompts and answers go, how fast they come, and what each request has itself.
+_NOT_DECISIVE = {
+    *("file", "system", "output", "html", "json", "quiet"),
+    *("device", "attention", "concurrency", "timeout", "draft_timeout"),
+    *(field.name for field in dataclasses.fields(SamplingParams)),
+}
 
 
 def setting(field: str, **more: Any) -> Any:

@@ -1,0 +1,77 @@
+"""Answers on stdout, and everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from json import dumps
+
+import typer
+
+from parse_engine.cli.answers import Outcome
+from parse_engine.cli.prompts import Request
+from parse_engine.cli.results import row
+from parse_engine.cli.settings import GenerateSettings
+from parse_engine.errors import BackendError, ParseEngineError
+from parse_engine.trace import Answer
+
+
+def print_error(error: ParseEngineError, where: str = "") -> None:
+    """One line on stderr, with the place of the prompt that it is about."""
+    typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
+    typer.echo(" ".join(f"{where}: {error}".removeprefix(": ").splitlines()), err=True)
+
+
+class Printer:
+    """Prints what becomes of the prompts, in their order."""
+
+    def __init__(self, requests: Sequence[Request], settings: GenerateSettings):
+        self._settings = settings
+        self._left = list(reversed(requests))
+        self._came: dict[Request, Outcome] = {}
+        self._texts = 0
+
+    def add(self, request: Request, outcome: Outcome) -> None:
+        """Print it when all before it are printed."""
+        self._came[request] = outcome
+        while self._left and self._left[-1] in self._came:
+            request = self._left.pop()
+            self._print(request, self._came.pop(request))
+
+    def rest(self) -> None:
+        """Print what came and still waits for others, because these will not come any more."""
+        for request in reversed(self._left):
+            if request in self._came:
+                self._print(request, self._came.pop(request))
+
+    def _print(self, request: Request, outcome: Outcome) -> None:
+        settings = self._settings
+        if isinstance(outcome, Answer):
+            for warning in outcome.trace.warnings:
+                typer.echo(f"warning: {warning}", err=True)
+        if settings.json:
+            typer.echo(dumps(row(request, outcome), ensure_ascii=False))
+        elif settings.output is None:
+            self._print_text(outcome)
+        if isinstance(outcome, Answer) and settings.watched:
+            from rich.console import Console
+
+            from parse_engine.render.terminal import summary
+
+            Console(stderr=True, highlight=False).print(summary(outcome), soft_wrap=True)
+
+    def _print_text(self, outcome: Outcome) -> None:
+        """The text, or what there is of it, as it is; on a terminal coloured by who wrote it."""
+        if not isinstance(outcome, Answer) and not (isinstance(outcome, BackendError) and outcome.text):
+            return
+        if self._texts:
+            typer.echo()
+        self._texts += 1
+        if not isinstance(outcome, Answer) or not sys.stdout.isatty():
+            typer.echo(outcome.text)
+            return
+        from rich.console import Console
+
+        from parse_engine.render.terminal import final_text
+
+        Console(highlight=False).print(final_text(outcome), soft_wrap=True)
