@@ -121,9 +121,7 @@ def test_a_row_that_was_cut_off_is_asked_again(run: Run, calls: Calls, prompts: 
         ]
 
 
-@pytest.mark.parametrize(
-    "more", [["--temperature", "0.5"], ["--threshold", "0.9"], ["--system", "x"], ["--target", "t", "--draft", "d"]]
-)
+@pytest.mark.parametrize("more", ["--temperature 0.5", "--threshold 0.9", "--system x", "--target t --draft d"])
 def test_answers_with_other_settings_are_refused(
     run: Run, calls: Calls, prompts: str, tmp_path: Path, more: str
 ) -> None:

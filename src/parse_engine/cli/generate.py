@@ -12,10 +12,11 @@ import typer
 
 from parse_engine.cli.answers import Outcome, answers, refusal
 from parse_engine.cli.helptext import field_docs
-from parse_engine.cli.printing import Printer, print_error
+from parse_engine.cli.printing import Printer
 from parse_engine.cli.prompts import Request, read_requests
 from parse_engine.cli.results import AnswersFile
 from parse_engine.cli.settings import GenerateSettings, given, merge
+from parse_engine.cli.streams import print_error
 from parse_engine.errors import ConfigError, DataError
 from parse_engine.files import write_atomically
 from parse_engine.trace import Answer
@@ -150,7 +151,7 @@ def _outcomes(requests: list[Request], settings: GenerateSettings) -> Generator[
         with closing(answers(engine, asked, settings)) as answered:
             for request, outcome in chain(refused.items(), answered):
                 if not isinstance(outcome, Answer):
-                    print_error(outcome, request.where)
+                    print_error(f"{request.where}: {outcome}" if request.where else str(outcome))
                 yield request, outcome
 
 

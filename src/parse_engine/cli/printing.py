@@ -1,4 +1,4 @@
-"""Answers on stdout, and everything else on stderr."""
+"""Answers on stdout, with their warnings and summaries on stderr."""
 
 from __future__ import annotations
 
@@ -12,14 +12,8 @@ from parse_engine.cli.answers import Outcome
 from parse_engine.cli.prompts import Request
 from parse_engine.cli.results import row
 from parse_engine.cli.settings import GenerateSettings
-from parse_engine.errors import BackendError, ParseEngineError
+from parse_engine.errors import BackendError
 from parse_engine.trace import Answer
-
-
-def print_error(error: ParseEngineError, where: str = "") -> None:
-    """One line on stderr, with the place of the prompt that it is about."""
-    typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
-    typer.echo(" ".join(f"{where}: {error}".removeprefix(": ").splitlines()), err=True)
 
 
 class Printer:
