@@ -55,15 +55,17 @@ def main(args: Sequence[str] | None = None) -> None:
     output any more. `args` are the words after the program's name; by default the process's own.
     """
     open_closed_streams()
+    stdout = sys.stdout
     try:
         status = _run(args)
         sys.stdout.flush()
     except OSError as error:
         status = status_after(error)
-    except SystemExit as stopped:  # rich ends the program itself where nobody reads
+    except SystemExit as stopped:
         if not isinstance(stopped.__context__, BrokenPipeError):
             raise
-        status = NOBODY_READS
+        # rich ends the program where its reader has gone; typer, which puts another stdout there, at any broken pipe
+        status = NOBODY_READS if sys.stdout is stdout else status_after(stopped.__context__)
     sys.exit(status)
 
 
