@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from parse_engine.config import BoundaryRule, Judge, ParseConfig, SamplingParams
 from parse_engine.errors import ConfigError
+from parse_engine.files import write_atomically
 from parse_engine.prefix.judges import Fit, Weights
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class Profile:
         """
         tensors = {f"{judge}.{part}": getattr(fit, part).values for judge, fit in self.fits.items() for part in _PARTS}
         try:
-            path.write_bytes(save(tensors, {_METADATA: json.dumps({"version": VERSION, **to_plain(self)})}))
+            write_atomically(path, save(tensors, {_METADATA: json.dumps({"version": VERSION, **to_plain(self)})}))
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror}. Give another place.") from None
 

