@@ -63,14 +63,14 @@ def test_json_is_one_object_per_prompt_and_nothing_else(run: Run, calls: Calls) 
 
 
 def test_every_flag_arrives(run: Run, calls: Calls) -> None:
-    flags = "--max-tokens 9 --temperature 0.7 --top-p 0.9 --seed 3 --stop A --stop B --judge likelihood"
+    flags = "--max-tokens 9 --temperature 0.7 --top-p 0.9 --seed 3 --stop A --stop B --judge fused"
     flags += " --threshold 0.6 --full-threshold 0.7 --delta 4 --max-prefixes 5 --boundary-rule last-success"
-    flags += " --judge-suffix ok? --device cpu --dtype float32 --no-thinking --target t --draft d --raw"
+    flags += " --judge-suffix ok? --device cpu --dtype float32 --no-thinking --target t --draft d"
     assert run("generate", "x", *flags.split()).code == 0
     assert calls.params == [SamplingParams(max_tokens=9, temperature=0.7, top_p=0.9, seed=3, stop=("A", "B"))]
     load = calls.loads[0]
     assert load["config"] == ParseConfig(
-        judge="likelihood",
+        judge="fused",
         threshold=0.6,
         full_threshold=0.7,
         delta=4,
@@ -80,22 +80,33 @@ def test_every_flag_arrives(run: Run, calls: Calls) -> None:
     )
     assert (load["target"], load["draft"], load["device"], load["dtype"]) == ("t", "d", "cpu", "float32")
     assert load["thinking"] is False
-    assert calls.options == [{"method": "parse", "raw": True}]
+    assert calls.options == [{"method": "parse", "raw": False}]
+    assert run("generate", "x", "--raw").code == 0
+    assert calls.options[-1] == {"method": "parse", "raw": True}
 
 
 def test_engines_and_addresses_arrive(run: Run, calls: Calls) -> None:
-    flags = "--backend vllm --target t --draft-url http://x/v1 --concurrency 8 --draft-timeout 2.5"
-    flags += " --timeout 9 --no-label-ids"
+    calls.concurrency = 8
+    flags = "--backend vllm --target t --draft-url http://x/v1 --concurrency 8 --draft-timeout 2.5 --timeout 9"
     options = ["--target-option", "tensor_parallel_size=2", "--target-option", 'speculative-config={"method": "ngram"}']
     assert run("generate", "x", *flags.split(), *options, "--target-option", "quantization=fp8").code == 0
     load = calls.loads[0]
     assert (load["backend"], load["target"], load["draft"], load["draft_url"]) == ("vllm", "t", "auto", "http://x/v1")
-    assert (load["concurrency"], load["draft_timeout"], load["timeout"], load["label_ids"]) == (8, 2.5, 9, False)
+    assert (load["concurrency"], load["draft_timeout"], load["timeout"]) == (8, 2.5, 9)
     assert load["target_options"] == {
         "tensor_parallel_size": 2,
         "speculative_config": {"method": "ngram"},
         "quantization": "fp8",
     }
+
+
+def test_more_at_a_time_than_the_models_can_is_said(run: Run, calls: Calls) -> None:
+    """`--concurrency` was ignored on transformers."""
+    result = run("generate", "x", "--concurrency", "8")
+    assert result.code == 0
+    assert result.err == "warning: these models give one answer at a time, so concurrency 8 changes nothing\n"
+    calls.concurrency = 8
+    assert run("generate", "x", "--concurrency", "8").err == ""
 
 
 @pytest.mark.parametrize(

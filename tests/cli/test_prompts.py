@@ -146,5 +146,19 @@ def test_stdin_that_is_not_text(monkeypatch: pytest.MonkeyPatch, errors: str) ->
         read_requests([], GenerateSettings())
 
 
+def test_stdin_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a prompt nobody has asked for it."""
+
+    class Unreadable(io.StringIO):
+        def read(self, size: int | None = -1) -> str:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sys, "stdin", Unreadable())
+    assert [request.prompt for request in read_requests(["one"], GenerateSettings())] == ["one"]
+    for arguments in ([], ["-"]):
+        with pytest.raises(DataError, match="stdin cannot be read: Input/output error"):
+            read_requests(arguments, GenerateSettings())
+
+
 def test_arguments_and_a_file_are_too_much(run: Run, calls: Calls, tmp_path: Path) -> None:
     assert "Use one of the two" in run("generate", "x", "--file", write(tmp_path, "p.txt", "y")).err

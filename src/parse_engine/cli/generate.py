@@ -146,6 +146,12 @@ def _outcomes(requests: list[Request], settings: GenerateSettings) -> Generator[
     if not requests:
         return
     with _load(settings) as engine:
+        if settings.concurrency is not None and settings.concurrency > engine.concurrency:
+            most = "one answer" if engine.concurrency == 1 else f"{engine.concurrency} answers"
+            typer.echo(
+                f"warning: these models give {most} at a time, so concurrency {settings.concurrency} changes nothing",
+                err=True,
+            )
         refused = {request: error for request in requests if (error := refusal(engine, request, settings))}
         asked = [request for request in requests if request not in refused]
         with closing(answers(engine, asked, settings)) as answered:

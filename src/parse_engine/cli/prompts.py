@@ -59,8 +59,9 @@ def read_requests(arguments: Sequence[str], settings: GenerateSettings) -> list[
 
 
 def _texts(arguments: Sequence[str]) -> list[str]:
-    piped = _read_stdin().strip() if STDIN in arguments or not sys.stdin.isatty() else ""
-    if STDIN in arguments:
+    wanted = STDIN in arguments
+    piped = _read_stdin(wanted=wanted or not arguments).strip() if wanted or not sys.stdin.isatty() else ""
+    if wanted:
         return [piped if argument == STDIN else argument for argument in arguments]
     if not arguments and not piped:
         raise PromptError(
@@ -69,14 +70,17 @@ def _texts(arguments: Sequence[str]) -> list[str]:
     return [f"{piped}\n\n{argument}" if piped else argument for argument in arguments] or [piped]
 
 
-def _read_stdin() -> str:
+def _read_stdin(*, wanted: bool = True) -> str:
+    """All of stdin. Where nobody asked for it, one that cannot be read has nothing to say."""
     try:
         text = sys.stdin.read()
         text.encode("utf-8")  # a lenient locale reads broken bytes as lone surrogates
     except UnicodeError:
         raise DataError("the prompt on stdin is not UTF-8 text. Convert it.") from None
     except OSError as error:
-        raise DataError(f"stdin cannot be read: {error.strerror}.") from None
+        if not wanted:
+            return ""
+        raise DataError(f"stdin cannot be read: {error.strerror or error}.") from None
     return text
 
 

@@ -15,6 +15,7 @@ import typer
 
 from parse_engine.backends.load import LoadOptions, names_of
 from parse_engine.cli.helptext import field_docs
+from parse_engine.cli.ignored import refuse_ignored
 from parse_engine.config import AUTO, Attention, Backend, ParseConfig, SamplingParams, load_config
 from parse_engine.errors import ConfigError
 from parse_engine.trace import Method
@@ -97,10 +98,9 @@ class GenerateSettings(ParseConfig, SamplingParams):
         for name in ("draft_timeout", "timeout"):
             if (seconds := getattr(self, name)) is not None and not seconds > 0:
                 raise ConfigError(f"{name} is {seconds!r}; it must be above 0.")
-        if self.raw and self.system is not None:
-            raise ConfigError(
-                "raw prompts go without a chat template, so there is no system message. Drop one of them."
-            )
+        for name, what in (("system", "system message"), ("thinking", "thinking")):
+            if self.raw and getattr(self, name) is not None:
+                raise ConfigError(f"raw prompts go without a chat template, so there is no {what}. Drop one of them.")
         for name in ("output", "html"):
             if (file := getattr(self, name)) is not None and not Path(file).parent.is_dir():
                 raise ConfigError(f"{name} is {file!r}, but there is no folder {Path(file).parent}. Create it first.")
@@ -233,19 +233,22 @@ def merge(flags: Mapping[str, Any], config: Path | None) -> GenerateSettings:
     """Settings from the profile, overridden by those of the config file, overridden by the flags that were given.
 
     Raises:
-        ConfigError: a key of the file is unknown, a value has the wrong type or is out of range, or there is no such
-            profile.
+        ConfigError: a key of the file is unknown, a value has the wrong type or is out of range, there is no such
+            profile, or something would be ignored: of the flags beside all settings, of the file beside its own.
     """
     values = dict(flags)
     if config is not None:
         own = {key.replace("-", "_"): value for key, value in load_config(config).items()}
         try:
-            GenerateSettings.from_mapping(own)
+            refuse_ignored(GenerateSettings.from_mapping(own), own)
         except ConfigError as error:
             raise ConfigError(f"config file {config}: {error}") from None
         values = {**own, **flags}
     settings = GenerateSettings.from_mapping(values)
-    return settings if (profile := settings.loaded_profile()) is None else _with_profile(profile, values)
+    if (profile := settings.loaded_profile()) is not None:
+        settings = _with_profile(profile, values)
+    refuse_ignored(settings, flags)
+    return settings
 
 
 def _with_profile(profile: Profile, values: Mapping[str, Any]) -> GenerateSettings:
