@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from parse_engine.backends.hf import HFModel
+from parse_engine.backends.http import HTTPModel
+from parse_engine.backends.load import LoadOptions, load_pair
 from parse_engine.config import ParseConfig
+from parse_engine.errors import ConfigError
 from parse_engine.models.fingerprint import fingerprint
 from parse_engine.models.resolve import resolve
 from parse_engine.preflight import CacheFacts, Finding, check, pair_findings, sharing_findings
@@ -55,6 +59,52 @@ def test_tokenizers_and_templates_are_compared() -> None:
     same, other = Codec(byte_tokenizer()), Codec(byte_tokenizer(merged=("and two",), template=None))
     assert [f.level for f in pair_findings(same, same)] == ["ok"]
     assert [f.level for f in pair_findings(same, other)] == ["ok", "warn"]
+
+
+def test_servers_are_asked_as_they_will_be_when_the_models_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time limit and way of reading labels were those of nobody: a check could fail where `generate` did not."""
+    asked: list[dict[str, Any]] = []
+
+    def connect(url: str, **how: Any) -> SimpleNamespace:
+        asked.append({"url": url, **how})
+        known = {"prefix_caching": None, "block_size": 1, "context_length": 99, "signals": frozenset()}
+        return SimpleNamespace(name="m", fingerprint="m", codec=Codec(byte_tokenizer()), **known)
+
+    monkeypatch.setattr(HTTPModel, "connect", connect)
+    options: LoadOptions = {
+        "backend": "http",
+        "target_url": "http://x/v1",
+        "draft_url": "http://y/v1",
+        "timeout": 9.0,
+        "label_ids": False,
+    }
+    check("auto", "auto", ParseConfig(), 512, options)
+    checked = sorted(asked, key=lambda each: each["role"])
+    asked.clear()
+    load_pair("auto", "auto", **options)
+    assert checked == sorted(asked, key=lambda each: each["role"])
+    assert [(each["role"], each["read_timeout"], each["chosen_labels"]) for each in checked] == [
+        ("draft", 9.0, False),
+        ("target", 9.0, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"backend": "http"}, "needs the target's address"),
+        ({"backend": "http", "target_url": "http://127.0.0.1:1"}, "the drafter 'embedded-drafter' has no address"),
+        ({"target_options": {"quantization": "fp8"}}, "target options are vLLM's own"),
+    ],
+)
+def test_options_that_loading_refuses_are_findings(options: LoadOptions, text: str) -> None:
+    """They were found right, and `generate` refused them."""
+    [found] = [
+        f.text for f in check("embedded-target", "embedded-drafter", ParseConfig(), 512, options) if text in f.text
+    ]
+    with pytest.raises(ConfigError, match=text) as refused:
+        load_pair("embedded-target", "embedded-drafter", **options)
+    assert str(refused.value) in found
 
 
 def test_an_unknown_judge_prompt_is_a_finding() -> None:

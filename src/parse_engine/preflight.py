@@ -9,8 +9,8 @@ from typing import Literal, TypeVar
 
 from parse_engine.backends.base import Signal
 from parse_engine.backends.folder import check_target, read_codec, read_config
-from parse_engine.backends.load import LoadOptions, names_of, vllm_options
-from parse_engine.config import AUTO, ParseConfig
+from parse_engine.backends.load import LoadOptions, check_options, connect, names_of, vllm_options
+from parse_engine.config import ParseConfig
 from parse_engine.errors import ParseEngineError
 from parse_engine.models.fingerprint import fingerprint
 from parse_engine.models.resolve import resolve
@@ -71,6 +71,7 @@ def check(
     """
     target, draft = names_of(target, draft, options.get("target_url"), options.get("draft_url"))
     findings: list[Finding] = []
+    _attempt(findings, lambda: check_options(target, draft, options))
     judge: Judge | None = None
     large = _look_at(findings, "target", target, options, alone=draft is None)
     if large is not None:
@@ -189,11 +190,10 @@ def sharing_findings(facts: CacheFacts, config: ParseConfig, max_tokens: int, su
 
 def _look_at(findings: list[Finding], role: str, name: str | Path, options: LoadOptions, *, alone: bool) -> Seen | None:
     """A model, and findings about it."""
-    url = options.get(f"{role}_url")
-    if isinstance(url, str):
-        seen = _attempt(findings, lambda: _served(findings, role, name, url))
-    else:
-        seen = _attempt(findings, lambda: _here(findings, role, name, options, alone=alone))
+    seen = _attempt(
+        findings,
+        lambda: _served(findings, role, name, options) or _here(findings, role, name, options, alone=alone),
+    )
     if seen is None or not seen.codec.has_chat_template:
         return seen
     if _attempt(findings, lambda: seen.codec.render([{"role": "user", "content": "Hello"}])) is not None:
@@ -201,11 +201,13 @@ def _look_at(findings: list[Finding], role: str, name: str | Path, options: Load
     return seen
 
 
-def _served(findings: list[Finding], role: str, name: str | Path, url: str) -> Seen:
-    from parse_engine.backends.http import HTTPModel
-
-    model = HTTPModel.connect(url, name=None if name == AUTO else str(name), role=role)
-    findings.append(Finding("ok", f"{role}: {url} serves {model.name}, {model.context_length} tokens of context"))
+def _served(findings: list[Finding], role: str, name: str | Path, options: LoadOptions) -> Seen | None:
+    """A model behind an address, asked as it will be when it is loaded; None where it has no address."""
+    model = connect(name, options, role)
+    if model is None:
+        return None
+    url, length = options.get(f"{role}_url"), model.context_length
+    findings.append(Finding("ok", f"{role}: {url} serves {model.name}, {length} tokens of context"))
     facts = CacheFacts(prefix_caching=model.prefix_caching, block_size=model.block_size)
     return Seen(model.name, model.codec, model.signals, model.fingerprint, facts)
 

@@ -167,7 +167,15 @@ def test_the_embedded_drafter_belongs_to_the_embedded_target_alone(run: Run, cal
 def test_the_html_page_is_written(run: Run, calls: Calls, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     assert run("generate", "How <many>?", "--html", str(file)).code == 0
-    assert "How &lt;many&gt;?" in file.read_text(encoding="utf-8")
+    html = file.read_text(encoding="utf-8")
+    assert "How &lt;many&gt;?" in html
+    assert "<dt>Target</dt><dd>embedded-target</dd>" in html
+    served = "--target-url http://x/v1 --target t --draft d --threshold 0.9"
+    assert run("generate", "x", "--html", str(file), *served.split()).code == 0
+    html = file.read_text(encoding="utf-8")
+    assert "<dt>Target</dt><dd>t at http://x/v1</dd>" in html
+    assert "<dt>Drafter</dt><dd>d</dd>" in html
+    assert "0.9: a prefix passes" in html
 
 
 def test_on_a_terminal_the_text_stands_on_stdout_once_and_the_summary_on_stderr(run: Run, calls: Calls) -> None:

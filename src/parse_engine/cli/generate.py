@@ -187,10 +187,16 @@ def _status(settings: GenerateSettings) -> Any:
 
 
 def _write_page(file: str, asked: list[tuple[Request, Answer | None]], settings: GenerateSettings) -> None:
-    from parse_engine.render.html import page
+    from parse_engine.render.html import About, page
 
+    target, drafter = settings.names()
+    about = About(
+        target if settings.target_url is None else f"{target} at {settings.target_url}",
+        drafter if settings.draft_url is None or drafter is None else f"{drafter} at {settings.draft_url}",
+        settings.judging,
+    )
     items = [(request.shown, answer) for request, answer in asked if answer is not None]
     try:
-        write_atomically(Path(file), page(items))
+        write_atomically(Path(file), page(items, about))
     except OSError as error:
         raise DataError(f"the page {file} cannot be written: {error.strerror}. Give another place.") from None
