@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from parse_engine.cli.prompts import read_requests
+from parse_engine.cli.prompts import read_entries
 from parse_engine.cli.settings import GenerateSettings
 from parse_engine.config import SamplingParams
 from parse_engine.errors import DataError
@@ -143,7 +143,7 @@ def test_stdin_that_is_not_text(monkeypatch: pytest.MonkeyPatch, errors: str) ->
     """A lenient locale reads broken bytes as half surrogate pairs, which failed much later, in the tokenizer."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one \xff two"), encoding="utf-8", errors=errors))
     with pytest.raises(DataError, match="stdin is not UTF-8 text"):
-        read_requests([], GenerateSettings())
+        read_entries([], GenerateSettings())
 
 
 def test_stdin_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,10 +154,10 @@ def test_stdin_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(sys, "stdin", Unreadable())
-    assert [request.prompt for request in read_requests(["one"], GenerateSettings())] == ["one"]
+    assert [entry.prompt for entry in read_entries(["one"], GenerateSettings())] == ["one"]
     for arguments in ([], ["-"]):
         with pytest.raises(DataError, match="stdin cannot be read: Input/output error"):
-            read_requests(arguments, GenerateSettings())
+            read_entries(arguments, GenerateSettings())
 
 
 def test_arguments_and_a_file_are_too_much(run: Run, calls: Calls, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from parse_engine.cli.prompts import Request
+from parse_engine.cli.prompts import Entry
 from parse_engine.cli.settings import GenerateSettings
 from parse_engine.errors import ParseEngineError
 from parse_engine.trace import Answer, Done, Event
@@ -19,28 +19,26 @@ if TYPE_CHECKING:
 Outcome = Answer | ParseEngineError
 
 
-def refusal(engine: Engine, request: Request, settings: GenerateSettings) -> ParseEngineError | None:
+def refusal(engine: Engine, entry: Entry, settings: GenerateSettings) -> ParseEngineError | None:
     """Why a prompt would be refused before the models are asked; None where it would not be."""
     try:
-        engine.inner.check(request.prompt, request.sampling, **settings.asking)
+        engine.inner.check(entry.prompt, entry.sampling, **settings.asking)
     except ParseEngineError as error:
         return error
     return None
 
 
-def answers(
-    engine: Engine, requests: Sequence[Request], settings: GenerateSettings
-) -> Generator[tuple[Request, Outcome]]:
+def answers(engine: Engine, entries: Sequence[Entry], settings: GenerateSettings) -> Generator[tuple[Entry, Outcome]]:
     """Each prompt with its answer or its error, as they come: several at a time where the models can."""
-    if len(requests) == 1 or engine.concurrency == 1:
-        return ((request, _followed(engine, request, settings)) for request in requests)
-    came = _together(engine, requests, settings)
-    return _counted(came, len(requests)) if settings.watched else came
+    if len(entries) == 1 or engine.concurrency == 1:
+        return ((entry, _followed(engine, entry, settings)) for entry in entries)
+    came = _together(engine, entries, settings)
+    return _counted(came, len(entries)) if settings.watched else came
 
 
-def _followed(engine: Engine, request: Request, settings: GenerateSettings) -> Outcome:
+def _followed(engine: Engine, entry: Entry, settings: GenerateSettings) -> Outcome:
     """One answer, shown on stderr as it is decided."""
-    events: Iterator[Event] = engine.stream(request.prompt, request.sampling, **settings.asking)
+    events: Iterator[Event] = engine.stream(entry.prompt, entry.sampling, **settings.asking)
     if settings.watched:
         from parse_engine.render.terminal import watch
 
@@ -53,23 +51,21 @@ def _followed(engine: Engine, request: Request, settings: GenerateSettings) -> O
     return last.answer
 
 
-def _together(
-    engine: Engine, requests: Sequence[Request], settings: GenerateSettings
-) -> Generator[tuple[Request, Outcome]]:
+def _together(engine: Engine, entries: Sequence[Entry], settings: GenerateSettings) -> Generator[tuple[Entry, Outcome]]:
     """All are in the engine's queue at once; what is not yet answered ends when nobody takes more."""
     from parse_engine.engine import cancel
 
-    Task = asyncio.Task[tuple[Request, Outcome]]
+    Task = asyncio.Task[tuple[Entry, Outcome]]
     done: asyncio.Queue[Task] = asyncio.Queue()
 
-    async def answer(request: Request) -> tuple[Request, Outcome]:
+    async def answer(entry: Entry) -> tuple[Entry, Outcome]:
         try:
-            return request, await engine.inner.generate(request.prompt, request.sampling, **settings.asking)
+            return entry, await engine.inner.generate(entry.prompt, entry.sampling, **settings.asking)
         except ParseEngineError as error:
-            return request, error
+            return entry, error
 
     async def start() -> list[Task]:
-        tasks = [asyncio.create_task(answer(request)) for request in requests]
+        tasks = [asyncio.create_task(answer(entry)) for entry in entries]
         for task in tasks:
             task.add_done_callback(done.put_nowait)
         return tasks
@@ -82,7 +78,7 @@ def _together(
         engine.run(cancel(tasks))
 
 
-def _counted(came: Generator[tuple[Request, Outcome]], total: int) -> Generator[tuple[Request, Outcome]]:
+def _counted(came: Generator[tuple[Entry, Outcome]], total: int) -> Generator[tuple[Entry, Outcome]]:
     """The same, under a progress bar."""
     from rich.console import Console
     from rich.progress import Progress

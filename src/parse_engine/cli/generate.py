@@ -13,7 +13,7 @@ import typer
 from parse_engine.cli.answers import Outcome, answers, refusal
 from parse_engine.cli.helptext import field_docs
 from parse_engine.cli.printing import Printer
-from parse_engine.cli.prompts import Request, read_requests
+from parse_engine.cli.prompts import Entry, read_entries
 from parse_engine.cli.results import AnswersFile
 from parse_engine.cli.settings import GenerateSettings, given, merge
 from parse_engine.cli.streams import print_error
@@ -110,40 +110,44 @@ def generate(
     if prompt and "file" in flags:
         raise ConfigError("prompts were given both as arguments and with --file. Use one of the two.")
     settings = merge(flags, config)
-    requests = read_requests(prompt or [], settings)
-    code = _answer_all(requests, settings)
+    entries = read_entries(prompt or [], settings)
+    code = _answer_all(entries, settings)
     if code:
         raise typer.Exit(code)
 
 
-def _answer_all(requests: list[Request], settings: GenerateSettings) -> int:
+def _answer_all(entries: list[Entry], settings: GenerateSettings) -> int:
     """Answer what is not answered yet, and leave files of it, also where Ctrl-C or an error comes between."""
-    with nullcontext() if settings.output is None else AnswersFile(Path(settings.output), requests, settings) as file:
+    with nullcontext() if settings.output is None else AnswersFile(Path(settings.output), entries, settings) as file:
         answered = {} if file is None else dict(file.answers)
-        asked = [request for request in requests if request not in answered]
+        asked = [entry for entry in entries if entry not in answered]
         if answered:
-            typer.echo(f"{len(answered)} of {len(requests)} prompts are answered in {settings.output}", err=True)
+            typer.echo(f"{len(answered)} of {len(entries)} prompts are answered in {settings.output}", err=True)
         printer = Printer(asked, settings)
         try:
             with closing(_outcomes(asked, settings)) as outcomes:
-                for request, outcome in outcomes:
+                for entry, outcome in outcomes:
                     if isinstance(outcome, Answer):
-                        answered[request] = outcome
+                        answered[entry] = outcome
                     if file is not None:
-                        file.add(request, outcome)
-                    printer.add(request, outcome)
+                        file.add(entry, outcome)
+                    printer.add(entry, outcome)
         finally:
             try:
                 printer.rest()
             finally:
                 if settings.html is not None and answered:
-                    _write_page(settings.html, [(request, answered.get(request)) for request in requests], settings)
-    return 0 if len(answered) == len(requests) else 1 if answered else 2
+                    _write_page(
+                        settings.html,
+                        [(entry.shown, answered[entry]) for entry in entries if entry in answered],
+                        settings,
+                    )
+    return 0 if len(answered) == len(entries) else 1 if answered else 2
 
 
-def _outcomes(requests: list[Request], settings: GenerateSettings) -> Generator[tuple[Request, Outcome]]:
+def _outcomes(entries: list[Entry], settings: GenerateSettings) -> Generator[tuple[Entry, Outcome]]:
     """What becomes of the prompts: first of those that are refused, then of the others, as they are answered."""
-    if not requests:
+    if not entries:
         return
     with _load(settings) as engine:
         if settings.concurrency is not None and settings.concurrency > engine.concurrency:
@@ -152,13 +156,13 @@ def _outcomes(requests: list[Request], settings: GenerateSettings) -> Generator[
                 f"warning: these models give {most} at a time, so concurrency {settings.concurrency} changes nothing",
                 err=True,
             )
-        refused = {request: error for request in requests if (error := refusal(engine, request, settings))}
-        asked = [request for request in requests if request not in refused]
+        refused = {entry: error for entry in entries if (error := refusal(engine, entry, settings))}
+        asked = [entry for entry in entries if entry not in refused]
         with closing(answers(engine, asked, settings)) as answered:
-            for request, outcome in chain(refused.items(), answered):
+            for entry, outcome in chain(refused.items(), answered):
                 if not isinstance(outcome, Answer):
-                    print_error(f"{request.where}: {outcome}" if request.where else str(outcome))
-                yield request, outcome
+                    print_error(f"{entry.where}: {outcome}" if entry.where else str(outcome))
+                yield entry, outcome
 
 
 def _load(settings: GenerateSettings) -> Engine:
@@ -186,7 +190,7 @@ def _status(settings: GenerateSettings) -> Any:
     return Console(stderr=True).status("loading the models")
 
 
-def _write_page(file: str, asked: list[tuple[Request, Answer | None]], settings: GenerateSettings) -> None:
+def _write_page(file: str, items: list[tuple[str, Answer]], settings: GenerateSettings) -> None:
     from parse_engine.render.html import About, page
 
     target, drafter = settings.names()
@@ -195,7 +199,6 @@ def _write_page(file: str, asked: list[tuple[Request, Answer | None]], settings:
         drafter if settings.draft_url is None or drafter is None else f"{drafter} at {settings.draft_url}",
         settings.judging,
     )
-    items = [(request.shown, answer) for request, answer in asked if answer is not None]
     try:
         write_atomically(Path(file), page(items, about))
     except OSError as error:

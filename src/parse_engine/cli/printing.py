@@ -9,7 +9,7 @@ from json import dumps
 import typer
 
 from parse_engine.cli.answers import Outcome
-from parse_engine.cli.prompts import Request
+from parse_engine.cli.prompts import Entry
 from parse_engine.cli.results import row
 from parse_engine.cli.settings import GenerateSettings
 from parse_engine.errors import BackendError
@@ -19,32 +19,32 @@ from parse_engine.trace import Answer
 class Printer:
     """Prints what becomes of the prompts, in their order."""
 
-    def __init__(self, requests: Sequence[Request], settings: GenerateSettings):
+    def __init__(self, entries: Sequence[Entry], settings: GenerateSettings):
         self._settings = settings
-        self._left = list(reversed(requests))
-        self._came: dict[Request, Outcome] = {}
+        self._left = list(reversed(entries))
+        self._came: dict[Entry, Outcome] = {}
         self._texts = 0
 
-    def add(self, request: Request, outcome: Outcome) -> None:
+    def add(self, entry: Entry, outcome: Outcome) -> None:
         """Print it when all before it are printed."""
-        self._came[request] = outcome
+        self._came[entry] = outcome
         while self._left and self._left[-1] in self._came:
-            request = self._left.pop()
-            self._print(request, self._came.pop(request))
+            entry = self._left.pop()
+            self._print(entry, self._came.pop(entry))
 
     def rest(self) -> None:
         """Print what came and still waits for others, because these will not come any more."""
-        for request in reversed(self._left):
-            if request in self._came:
-                self._print(request, self._came.pop(request))
+        for entry in reversed(self._left):
+            if entry in self._came:
+                self._print(entry, self._came.pop(entry))
 
-    def _print(self, request: Request, outcome: Outcome) -> None:
+    def _print(self, entry: Entry, outcome: Outcome) -> None:
         settings = self._settings
         if isinstance(outcome, Answer):
             for warning in outcome.trace.warnings:
                 typer.echo(f"warning: {warning}", err=True)
         if settings.json:
-            typer.echo(dumps(row(request, outcome), ensure_ascii=False))
+            typer.echo(dumps(row(entry, outcome), ensure_ascii=False))
         elif settings.output is None:
             self._print_text(outcome)
         if isinstance(outcome, Answer) and settings.watched:

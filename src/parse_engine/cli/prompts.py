@@ -24,7 +24,7 @@ FIELDS = ("prompt", "messages", "id", *SAMPLING)
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class Entry:
     """One prompt to answer, and how. Two of them are never the same, whatever they ask."""
 
     prompt: Prompt
@@ -40,7 +40,7 @@ class Request:
         return self.prompt if isinstance(self.prompt, str) else self.prompt[-1]["content"]
 
 
-def read_requests(arguments: Sequence[str], settings: GenerateSettings) -> list[Request]:
+def read_entries(arguments: Sequence[str], settings: GenerateSettings) -> list[Entry]:
     """The prompts to answer, the system message included: those of the file, else the arguments, else stdin.
 
     Stdin beside arguments is put before each of them; an argument `-` is stdin itself.
@@ -55,7 +55,7 @@ def read_requests(arguments: Sequence[str], settings: GenerateSettings) -> list[
     texts = _texts(arguments)
     prompts = [_with_system(text, settings, "the prompt") for text in texts]
     places = [f"prompt {number}" if len(texts) > 1 else "" for number in range(1, len(texts) + 1)]
-    return [Request(prompt, settings.sampling, where) for prompt, where in zip(prompts, places, strict=True)]
+    return [Entry(prompt, settings.sampling, where) for prompt, where in zip(prompts, places, strict=True)]
 
 
 def _texts(arguments: Sequence[str]) -> list[str]:
@@ -84,7 +84,7 @@ def _read_stdin(*, wanted: bool = True) -> str:
     return text
 
 
-def _from_file(name: str, settings: GenerateSettings) -> Iterator[Request]:
+def _from_file(name: str, settings: GenerateSettings) -> Iterator[Entry]:
     """Prompts from the lines of a file or of stdin, where JSON objects are known by how the first one begins."""
     text = _read_stdin() if name == STDIN else _read(Path(name))
     named = "stdin" if name == STDIN else name
@@ -97,7 +97,7 @@ def _from_file(name: str, settings: GenerateSettings) -> Iterator[Request]:
         row = _object(line, where) if objects else {"prompt": line}
         prompt = _messages(row["messages"], where) if "messages" in row else row["prompt"]
         own = {name: row[name] for name in SAMPLING if name in row}
-        yield Request(
+        yield Entry(
             _with_system(prompt, settings, where),
             _sampling(settings.sampling, own, where),
             where,

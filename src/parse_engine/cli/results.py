@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from parse_engine.cli.answers import Outcome
-from parse_engine.cli.prompts import Request
+from parse_engine.cli.prompts import Entry
 from parse_engine.cli.settings import GenerateSettings
 from parse_engine.errors import BackendError, DataError
 from parse_engine.files import write_atomically
@@ -23,19 +23,19 @@ from parse_engine.trace import Answer
 _START = b'{"digest": "'
 
 
-def row(request: Request, outcome: Outcome) -> dict[str, Any]:
+def row(entry: Entry, outcome: Outcome) -> dict[str, Any]:
     """What programs read: what is said of the prompt, and its answer with the trace, or in its place an `error`."""
     if isinstance(outcome, Answer):
-        return {**request.given, **outcome.to_dict()}
+        return {**entry.given, **outcome.to_dict()}
     error: dict[str, Any] = {"message": str(outcome), "type": type(outcome).__name__}
     if isinstance(outcome, BackendError):
         error |= {"phase": outcome.phase, "text": outcome.text}
-    return {**request.given, "error": error}
+    return {**entry.given, "error": error}
 
 
-def digest(request: Request, decisive: Mapping[str, Any]) -> str:
+def digest(entry: Entry, decisive: Mapping[str, Any]) -> str:
     """Tells apart what is asked: the prompt, and all settings that the words of its answer depend on."""
-    asked = [request.prompt, asdict(request.sampling), decisive]
+    asked = [entry.prompt, asdict(entry.sampling), decisive]
     return hashlib.sha256(dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -45,7 +45,7 @@ class AnswersFile:
     Rows come as their prompts are answered; in the end they stand in the order of the prompts.
     """
 
-    def __init__(self, path: Path, requests: Sequence[Request], settings: GenerateSettings):
+    def __init__(self, path: Path, entries: Sequence[Entry], settings: GenerateSettings):
         """Open it; `answers` has what is in it already.
 
         Raises:
@@ -53,9 +53,9 @@ class AnswersFile:
         """
         self._path = path
         decisive = settings.decisive
-        self._digests = {request: digest(request, decisive) for request in requests}
-        self._lines: dict[Request, bytes] = {}
-        self.answers: dict[Request, Answer] = {}
+        self._digests = {entry: digest(entry, decisive) for entry in entries}
+        self._lines: dict[Entry, bytes] = {}
+        self.answers: dict[Entry, Answer] = {}
         with self._writing():
             self._file = path.open("ab", buffering=0)
         try:
@@ -66,10 +66,10 @@ class AnswersFile:
             self._file.close()
             raise
 
-    def add(self, request: Request, outcome: Outcome) -> None:
+    def add(self, entry: Entry, outcome: Outcome) -> None:
         """Write what has become of a prompt."""
-        content = {"digest": self._digests[request], **row(request, outcome)}
-        line = self._lines[request] = dumps(content, ensure_ascii=False).encode() + b"\n"
+        content = {"digest": self._digests[entry], **row(entry, outcome)}
+        line = self._lines[entry] = dumps(content, ensure_ascii=False).encode() + b"\n"
         with self._writing():
             while line:
                 line = line[self._file.write(line) :]
@@ -82,7 +82,7 @@ class AnswersFile:
     ) -> None:
         with self._writing(), self._file:
             if self._path.is_file():
-                written = b"".join(self._lines[request] for request in self._digests if request in self._lines)
+                written = b"".join(self._lines[entry] for entry in self._digests if entry in self._lines)
                 write_atomically(self._path, written)
 
     def _lock(self) -> None:
@@ -98,9 +98,9 @@ class AnswersFile:
         *lines, cut_off = self._path.read_bytes().split(b"\n")
         if cut_off and cut_off[: len(_START)] != _START[: len(cut_off)]:
             lines.append(cut_off)  # not the beginning of an answer: another file, which is refused
-        asked: dict[tuple[Any, ...], list[Request]] = defaultdict(list)
-        for request in reversed(self._digests):
-            asked[_key(request.given, self._digests[request])].append(request)
+        asked: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
+        for entry in reversed(self._digests):
+            asked[_key(entry.given, self._digests[entry])].append(entry)
         for number, line in enumerate(lines, start=1):
             try:
                 found = loads(line)
@@ -117,8 +117,8 @@ class AnswersFile:
                     f"{self._path} line {number} answers another prompt, or one with other settings. Give another "
                     "file, or the same command to go on."
                 )
-            request = asked[key].pop()
-            self.answers[request], self._lines[request] = answer, line + b"\n"
+            entry = asked[key].pop()
+            self.answers[entry], self._lines[entry] = answer, line + b"\n"
         if cut_off:
             self._file.truncate(self._path.stat().st_size - len(cut_off))
 

@@ -183,7 +183,7 @@ class GenerateSettings(ParseConfig, SamplingParams):
 
 DEFAULTS = GenerateSettings()
 
-# Where prompts and answers go, how fast they come, and what each request has itself.
+# Where prompts and answers go, how fast they come, and what each entry has itself.
 _NOT_DECISIVE = {
     *("file", "system", "output", "html", "json", "quiet"),
     *("device", "attention", "concurrency", "timeout", "draft_timeout"),
