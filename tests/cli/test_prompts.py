@@ -162,3 +162,10 @@ def test_stdin_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_arguments_and_a_file_are_too_much(run: Run, calls: Calls, tmp_path: Path) -> None:
     assert "Use one of the two" in run("generate", "x", "--file", write(tmp_path, "p.txt", "y")).err
+
+
+def test_arguments_win_over_a_file_that_the_settings_name(run: Run, calls: Calls, tmp_path: Path) -> None:
+    config = write(tmp_path, "settings.toml", f'file = "{write(tmp_path, "p.txt", "y")}"')
+    assert run("generate", "x", "--config", config).code == 0
+    assert run("generate", "--config", config).code == 0
+    assert calls.prompts == ["x", "y"]

@@ -41,7 +41,7 @@ class Entry:
 
 
 def read_entries(arguments: Sequence[str], settings: GenerateSettings) -> list[Entry]:
-    """The prompts to answer, the system message included: those of the file, else the arguments, else stdin.
+    """The prompts to answer, the system message included: arguments, else those of the file, else stdin.
 
     Stdin beside arguments is put before each of them; an argument `-` is stdin itself.
 
@@ -50,7 +50,7 @@ def read_entries(arguments: Sequence[str], settings: GenerateSettings) -> list[E
         DataError: the file is missing or broken.
         ConfigError: `raw` or `system` does not fit a prompt that is given as messages.
     """
-    if settings.file is not None:
+    if settings.file is not None and not arguments:
         return list(_from_file(settings.file, settings))
     texts = _texts(arguments)
     prompts = [_with_system(text, settings, "the prompt") for text in texts]
