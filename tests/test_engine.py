@@ -9,7 +9,7 @@ import pytest
 from parse_engine import Engine, ParseConfig, SamplingParams
 from parse_engine.errors import ConfigError, ParseEngineError, PromptError
 from parse_engine.text import Codec
-from parse_engine.trace import Answer, Committed, Continuing, Done, Drafting, Method, Verified
+from parse_engine.trace import Committed, Continuing, Done, Drafting, Method, Verified
 from tests.conftest import byte_tokenizer, tiny_model
 from tests.scripted import ScriptedModel
 
@@ -193,10 +193,13 @@ def test_a_base_model_takes_texts_and_refuses_messages() -> None:
         engine.generate([{"role": "user", "content": "abc"}])
 
 
-def test_small_label_mass_is_a_warning() -> None:
-    engine = Engine(tiny_model(1), tiny_model(2), ParseConfig(min_label_mass=1.0))
-    answer: Answer = engine.generate("Hello", SamplingParams(max_tokens=10))
-    assert any("not answering the judge's question" in warning for warning in answer.trace.warnings)
+def test_small_label_mass_rejects_with_a_warning() -> None:
+    engine = Engine(tiny_model(1), tiny_model(2), ParseConfig(min_label_mass=1.0, threshold=0.0, full_threshold=0.0))
+    params = SamplingParams(max_tokens=10)
+    answer = engine.generate("Hello", params)
+    assert answer.text == engine.generate("Hello", params, method="target").text
+    assert not any(boundary.accepted for boundary in answer.trace.boundaries)
+    assert any("count as rejected" in warning for warning in answer.trace.warnings)
 
 
 def ask(codec: Codec, prompt: object, **settings: object) -> None:

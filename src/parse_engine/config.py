@@ -145,7 +145,7 @@ class ParseConfig(_Checked):
     judge_suffix: str | None = None
     """Raw text put after a prefix instead of the suffix made from the chat template."""
     min_label_mass: float = 0.1
-    """Warn when the labels' share of the verdict's probability is below this."""
+    """A prefix is rejected, with a warning, when the labels' share of the verdict's probability is below this."""
 
     def __post_init__(self) -> None:
         self._check_types()

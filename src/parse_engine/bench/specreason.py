@@ -14,6 +14,7 @@ from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.engine import AsyncEngine, Flight
 from parse_engine.errors import BackendError, PromptError
 from parse_engine.prefix.draft import Draft
+from parse_engine.prefix.judges import Confidence
 from parse_engine.prefix.suffix import suffix_text
 from parse_engine.prefix.verifier import prompt_judge
 from parse_engine.prompt import Prompt
@@ -94,9 +95,9 @@ class SpecReason(AsyncEngine):
                 accepted = False
                 if step.text:  # a drafter that has nothing more to say does not end the answer
                     draft_tokens += len(for_target)
-                    p = await self._score(flight, context, [*answer.tokens, *for_target])
-                    accepted = p >= self._least
-                    scored.append(BoundaryVerdict(draft_tokens, p, None, accepted))
+                    score = await self._score(flight, context, [*answer.tokens, *for_target])
+                    accepted = score.counted(self.config.min_label_mass) >= self._least
+                    scored.append(BoundaryVerdict(draft_tokens, score.p, score.label_mass, accepted))
                 if accepted:
                     kept += len(for_target)
                 else:
@@ -148,20 +149,20 @@ class SpecReason(AsyncEngine):
                     break
         return _Step(written.tokens, written.text, ended=False)
 
-    async def _score(self, flight: Flight, context: Sequence[int], answer: Sequence[int]) -> float:
-        """The target's score of the last step of an answer, in [0, 1]."""
+    async def _score(self, flight: Flight, context: Sequence[int], answer: Sequence[int]) -> Confidence:
+        """The target's score of the last step of an answer."""
         target = self.target
         if self._judge is not None:
             ends, draft = [len(answer)], Draft("", tuple(answer), (), complete=False)
             request = self._judge.request(context, draft, ends)
             scores = await flight.clock.timed("verify", target.verify(request, flight.target))
-            return self._judge.confidences(draft, ends, scores)[0].p
+            return self._judge.confidences(draft, ends, scores)[0]
         once = SamplingParams(max_tokens=1)
         tokens = [*context, *answer, *self._question]
         async with aclosing(target.decode(tokens, once, 1, flight.target)) as generated:
             token = await flight.clock.timed("verify", anext(generated, None))
         text = target.codec.decode([token]).strip() if token is not None else ""
-        return int(text) / BEST if text in set("0123456789") else 0.0
+        return Confidence(int(text) / BEST if text in set("0123456789") else 0.0)
 
     def _in(self, model: Model, step: _Step) -> list[int]:
         """Another model's step in the tokens of `model`."""
