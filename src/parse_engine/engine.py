@@ -159,7 +159,8 @@ class AsyncEngine(Loadable):
     ) -> AsyncGenerator[Answer]:
         """Answer many prompts, `concurrency` at a time; answers come in the order of the prompts.
 
-        An error comes in its prompt's turn and ends the rest. Prompts are taken as there is room for them.
+        An error comes in its prompt's turn and ends the rest. Prompts are taken as there is room for them: behind a
+        slow answer at most twice `concurrency`.
         """
         started: deque[asyncio.Task[Answer]] = deque()
         try:
@@ -167,8 +168,9 @@ class AsyncEngine(Loadable):
                 started.append(asyncio.create_task(self.generate(prompt, params, method=method, raw=raw)))
                 while len(running := [task for task in started if not task.done()]) >= self.concurrency:
                     await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                while started and started[0].done():
-                    yield started.popleft().result()
+                while started and (started[0].done() or len(started) >= 2 * self.concurrency):
+                    yield await started[0]
+                    started.popleft()
             while started:
                 yield await started[0]
                 started.popleft()
@@ -268,7 +270,7 @@ class AsyncEngine(Loadable):
         return Answer(answer.text, finish, len(context), len(answer.tokens), trace)
 
     async def draft(self, prompt: Prompt, context: Sequence[int], flight: Flight) -> Draft:
-        """The drafter's whole answer, in the target's tokens; none when the drafter fails or is too slow.
+        """The drafter's whole answer, in the target's tokens; as far as it has come when the drafter fails or is slow.
 
         `context` is the prompt in the target's tokens.
         """
@@ -281,8 +283,12 @@ class AsyncEngine(Loadable):
                 finish = await _write(flight, "draft", drafter, drafters_context, written, Drafting)
         except (BackendError, DeviceError, TimeoutError) as error:
             why = str(error) or f"the draft took longer than {self.draft_timeout:g} s."
-            flight.warnings.append(f"there is no draft, the target answered alone: {why}")
-            return NO_DRAFT
+            if not written.tokens:
+                flight.warnings.append(f"there is no draft, the target answered alone: {why}")
+                return NO_DRAFT
+            flight.warnings.append(f"the draft is unfinished, and judged as far as it had come: {why}")
+            flight.emit(Drafting(written.text[len(written.stable) :]))
+            finish = "length"
         # A stop string may end inside a token, and another tokenizer has other tokens: then the text is what counts.
         keep_ids = self._same_tokens and not written.stopped and max(written.tokens, default=0) < codec.size
         tokens = written.tokens if keep_ids else codec.encode(written.text, literal=True)

@@ -21,7 +21,7 @@ class EngineOptions(TypedDict, total=False):
     max_waiting: int | None
     """Most answers waiting for their turn; None: no limit."""
     draft_timeout: float | None
-    """Seconds after which a draft is given up and the target answers alone; None: never."""
+    """Seconds after which a draft is judged as far as it has come; None: never."""
     profile: Profile | None
     """What `parse-engine calibrate` made for these two models: fitted judges, and unless `config` is given the settings
     for which a loss was promised. Where none could be, the target answers alone."""

@@ -46,7 +46,7 @@ class GenerateSettings(ParseConfig, SamplingParams):
     concurrency: int | None = None
     """Most answers in flight. Not given: as many as the models can take."""
     draft_timeout: float | None = None
-    """Seconds after which a draft is given up, and the target answers alone."""
+    """Seconds after which a draft is judged as far as it has come."""
     profile: str | None = None
     """Profile of the two models (`parse-engine calibrate`): its judges, and its settings where none are given here."""
     method: Method = "parse"
