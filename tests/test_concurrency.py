@@ -13,7 +13,7 @@ import pytest
 
 from parse_engine import AsyncEngine, Engine, ParseConfig, SamplingParams
 from parse_engine.backends.base import Scores, Usage, VerifyRequest
-from parse_engine.errors import BackendError, OverloadedError, PromptError
+from parse_engine.errors import BackendError, ConfigError, OverloadedError, PromptError
 from parse_engine.text import Codec
 from parse_engine.trace import Answer, Committed, Done, Drafting, Event
 from tests.conftest import byte_tokenizer, tiny_model
@@ -234,12 +234,44 @@ def test_an_error_in_the_middle_reaches_the_reader_of_a_stream(codec: Codec) -> 
     assert not any(isinstance(event, Done) for event in seen)
 
 
-def test_an_error_comes_in_its_prompts_turn_and_ends_the_rest(codec: Codec) -> None:
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_error_stands_in_its_prompts_place(codec: Codec, listed: bool) -> None:
+    """One bad prompt ended all the others."""
     engine = Engine(rejecting(codec), ScriptedModel(codec, TEXT))
-    answers: list[Answer] = []
-    with pytest.raises(PromptError, match="empty"):
-        answers.extend(engine.map(["one", "two", " ", "four"]))
-    assert len(answers) == 2
+    prompts: list[Any] = ["one", " ", 5, "four", "x" * 3000, [{"role": "robot", "content": "x"}], "seven"]
+    given = engine.generate(prompts) if listed else list(engine.map(iter(prompts)))
+    assert [str(each) for each in given if isinstance(each, Answer)] == [TEXT.upper()] * 3
+    errors = {number: each for number, each in enumerate(given, start=1) if not isinstance(each, Answer)}
+    assert [*errors] == [2, 3, 5, 6]
+    for (number, error), words in zip(
+        errors.items(), ("is empty", "of type int", "beyond", "role 'robot'"), strict=True
+    ):
+        assert isinstance(error, PromptError)
+        assert str(error).startswith(f"prompt {number}: ")
+        assert words in str(error)
+
+
+def test_an_answer_that_fails_leaves_the_others(codec: Codec) -> None:
+    class Once(ScriptedModel):
+        async def decode(self, tokens: Sequence[int], *args: Any) -> AsyncGenerator[int]:
+            if self.codec.encode("z")[0] in tokens:
+                raise BackendError("the engine stopped.")
+            async for token in super().decode(tokens, *args):
+                yield token
+
+    one, error, three = Engine(Once(codec, TEXT), None).generate(["one", "z", "three"], method="target")
+    assert str(one) == str(three) == TEXT
+    assert isinstance(error, BackendError)
+    assert (error.prompt_number, str(error)) == (2, "prompt 2: the engine stopped. (phase: continue)")
+
+
+def test_what_is_wrong_with_all_prompts_is_raised(codec: Codec) -> None:
+    engine = Engine(rejecting(codec), None)
+    with pytest.raises(ConfigError, match="needs a drafter"):
+        engine.generate(["one", "two"])
+    for prompts in ("one text", 5):
+        with pytest.raises(PromptError, match="must be a list"):
+            list(engine.map(prompts, method="target"))  # type: ignore[arg-type]
 
 
 def test_a_full_queue_refuses(codec: Codec) -> None:

@@ -298,6 +298,24 @@ def test_the_plain_target_needs_no_room_for_a_suffix(codec: Codec) -> None:
         engine.generate("?", SamplingParams(max_tokens=room))
 
 
+def test_max_tokens_that_nobody_gave_shrinks_to_the_room_that_is_left(codec: Codec) -> None:
+    """A prompt of more than the context less 512 was refused."""
+    endless, drafter = ScriptedModel(codec, TARGET, ends=False), ScriptedModel(codec, DRAFT, ends=False)
+    engine = Engine(endless, drafter, ParseConfig(delta=22))
+    long = "x" * 1900
+    for method, suffix in (("target", 0), ("draft", 0), ("parse", engine.inner.longest_suffix)):
+        answer = engine.generate(long, method=method)  # type: ignore[call-overload]
+        room = 2048 - answer.prompt_tokens - suffix
+        assert (answer.finish_reason, answer.completion_tokens) == ("length", room)
+        with pytest.raises(PromptError, match=f"Set max_tokens to {room} or less"):
+            engine.generate(long, max_tokens=room + 1, method=method)  # type: ignore[call-overload]
+    assert engine.generate("x").completion_tokens == 512
+    with pytest.raises(PromptError, match=r"with room for an answer .* Shorten the prompt"):
+        engine.generate("x" * 2048)
+    drafter.context_length = answer.prompt_tokens + 7
+    assert engine.generate(long).completion_tokens == 7  # draft and answer have one limit
+
+
 def test_prompts_that_are_no_text_get_a_clear_error(codec: Codec) -> None:
     with pytest.raises(PromptError, match="Unicode"):
         ask(codec, "a\udcff")

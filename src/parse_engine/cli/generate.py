@@ -14,12 +14,13 @@ import typer
 from parse_engine.cli.helptext import field_docs
 from parse_engine.cli.prompts import read_prompts, shown
 from parse_engine.cli.settings import GenerateSettings, given, merge
-from parse_engine.errors import BackendError, ConfigError, DataError
+from parse_engine.errors import BackendError, ConfigError, DataError, ParseEngineError
 from parse_engine.trace import Answer, Done, Event
 
 if TYPE_CHECKING:
     from parse_engine.blocking import Engine
     from parse_engine.prompt import Prompt
+    from parse_engine.request import RequestOptions
 
 DEFAULTS = GenerateSettings()
 
@@ -73,7 +74,7 @@ def generate(
     device: Annotated[str, _models("device", metavar="NAME")] = DEFAULTS.device,
     dtype: Annotated[str, _models("dtype", metavar="NAME")] = DEFAULTS.dtype,
     attention: Annotated[str, _models("attention", metavar="NAME")] = DEFAULTS.attention,
-    max_tokens: Annotated[int, _decoding("max_tokens", metavar="N")] = DEFAULTS.max_tokens,
+    max_tokens: Annotated[int | None, _decoding("max_tokens", metavar="N")] = None,
     temperature: Annotated[float, _decoding("temperature", metavar="T")] = DEFAULTS.temperature,
     top_p: Annotated[float, _decoding("top_p", metavar="P")] = DEFAULTS.top_p,
     seed: Annotated[int | None, _decoding("seed", metavar="N")] = None,
@@ -108,6 +109,8 @@ def _answer_all(prompts: list[Prompt], settings: GenerateSettings) -> None:
     with _load(settings) as engine:
         try:
             for number, (prompt, answer) in enumerate(zip(prompts, _answers(engine, prompts, settings), strict=True)):
+                if isinstance(answer, ParseEngineError):
+                    raise answer
                 for warning in answer.trace.warnings:
                     typer.echo(f"warning: {warning}", err=True)
                 items.append((shown(prompt), answer))
@@ -134,22 +137,25 @@ def _load(settings: GenerateSettings) -> Engine:
             draft,
             config=settings.config,
             profile=settings.loaded_profile(),
-            thinking=settings.thinking,
             concurrency=settings.concurrency,
             draft_timeout=settings.draft_timeout,
             **settings.loading,
         )
 
 
-def _answers(engine: Engine, prompts: list[Prompt], settings: GenerateSettings) -> Iterator[Answer]:
+def _answers(engine: Engine, prompts: list[Prompt], settings: GenerateSettings) -> Iterator[Answer | ParseEngineError]:
     """In the order of the prompts: several at a time where the models can, else each shown as it is decided."""
     if len(prompts) == 1 or engine.concurrency == 1:
         return (_answer(engine, prompt, settings) for prompt in prompts)
-    answers = engine.map(prompts, settings.sampling, method=settings.method, raw=settings.raw)
+    answers = engine.map(prompts, settings.sampling, **_asked(settings))
     return _counted(answers, len(prompts)) if _watched(settings) else answers
 
 
-def _counted(answers: Iterator[Answer], total: int) -> Iterator[Answer]:
+def _asked(settings: GenerateSettings) -> RequestOptions:
+    return {"method": settings.method, "raw": settings.raw, "thinking": settings.thinking}
+
+
+def _counted(answers: Iterator[Answer | ParseEngineError], total: int) -> Iterator[Answer | ParseEngineError]:
     """The same, under a progress bar."""
     from rich.console import Console
     from rich.progress import Progress
@@ -175,7 +181,7 @@ def _status(settings: GenerateSettings) -> Any:
 
 def _answer(engine: Engine, prompt: Prompt, settings: GenerateSettings) -> Answer:
     """One answer, shown on stderr as it is decided."""
-    events: Iterator[Event] = engine.stream(prompt, settings.sampling, method=settings.method, raw=settings.raw)
+    events: Iterator[Event] = engine.stream(prompt, settings.sampling, **_asked(settings))
     if _watched(settings):
         from parse_engine.render.terminal import watch
 
