@@ -15,6 +15,7 @@ import pytest
 from parse_engine import AsyncEngine, Engine
 from parse_engine.errors import BackendError, ClosedError
 from parse_engine.text import Codec
+from parse_engine.trace import Done
 from tests.conftest import byte_tokenizer
 from tests.scripted import ScriptedModel
 from tests.test_concurrency import TEXT, Fickle, rejecting, run
@@ -136,6 +137,14 @@ def test_an_answer_in_another_thread_ends_with_the_engine(codec: Codec) -> None:
     thread.join(60)
     assert [type(error) for error in caught] == [ClosedError]
     assert drafter.in_flight == 0
+
+
+def test_a_stream_keeps_its_engine(codec: Codec) -> None:
+    """An engine that nobody else holds is not collected, and its loop not stopped, while it answers."""
+    events = list(Engine(ScriptedModel(codec, TEXT), None).stream("How many?", method="target"))
+    [answer] = Engine(ScriptedModel(codec, TEXT), None).map(["How many?"], method="target")
+    assert isinstance(events[-1], Done)
+    assert str(events[-1].answer) == str(answer) == TEXT
 
 
 def test_every_model_is_closed_once(codec: Codec) -> None:

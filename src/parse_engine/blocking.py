@@ -90,7 +90,7 @@ class Engine(Loadable):
 
     def stream(self, prompt: Prompt, params: Params = None, **options: Unpack[RequestOptions]) -> Generator[Event]:
         """One answer as it is decided: events of trace.py, the last of them `Done`."""
-        return self._loop.iterate(self.inner.stream(prompt, params, **options))
+        yield from self._loop.iterate(self.inner.stream(prompt, params, **options))  # keeps the engine
 
     def map(
         self, prompts: Iterable[Prompt], params: Params = None, **options: Unpack[RequestOptions]
@@ -100,7 +100,7 @@ class Engine(Loadable):
         In the place of a prompt that cannot be answered stands the error, which names its number; the others are
         answered. What is wrong with all of them (ConfigError, ClosedError) is raised.
         """
-        return self._loop.iterate(self.inner.map(prompts, params, **options))
+        yield from self._loop.iterate(self.inner.map(prompts, params, **options))
 
     def forget(self) -> bool:
         """Empty the models' prefix caches, and whether all could be emptied; see `AsyncEngine.forget`."""

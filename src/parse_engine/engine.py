@@ -6,10 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Self, Unpack
 
-from parse_engine.backends.base import Model, Usage
+from parse_engine.backends.base import Model
 from parse_engine.clock import Clock, Phase
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.errors import (
@@ -22,10 +22,11 @@ from parse_engine.errors import (
     PromptError,
     UnsupportedModelError,
 )
+from parse_engine.flight import Flight, read
 from parse_engine.loadable import EngineOptions, Loadable, check_engine_options, read_profile
 from parse_engine.prefix.draft import NO_DRAFT, Draft, Drafted
 from parse_engine.prefix.verifier import Verdict, Verifier
-from parse_engine.prompt import Prompt, encode
+from parse_engine.prompt import Prompt
 from parse_engine.request import Params, Request, RequestOptions
 from parse_engine.text import Writer
 from parse_engine.trace import (
@@ -45,29 +46,6 @@ NO_PROMISE = "the profile promises nothing for any setting, so the target answer
 
 
 CLOSED = "the engine was closed. Make another one."
-
-
-@dataclass(frozen=True)
-class Flight:
-    """One answer under way: what was asked, who hears of it, and what it has taken so far."""
-
-    request: Request
-    context: list[int]
-    """The prompt in the tokens of the model that the answer is counted in."""
-    drafters_context: list[int]
-    """The prompt in the drafter's tokens, where it writes a draft."""
-    max_tokens: int
-    """Most tokens of the answer."""
-    listener: Callable[[Event], None]
-    clock: Clock
-    target: Usage = field(default_factory=Usage)
-    drafter: Usage = field(default_factory=Usage)
-    warnings: list[str] = field(default_factory=list)
-
-    def emit(self, event: Event) -> None:
-        if isinstance(event, Committed | Continuing) and event.text:
-            self.clock.first()
-        self.listener(event)
 
 
 class AsyncEngine(Loadable):
@@ -325,7 +303,8 @@ class AsyncEngine(Loadable):
                 flight.warnings.append(f"there is no draft, the target answered alone: {why}")
                 return NO_DRAFT
             flight.warnings.append(f"the draft is unfinished, and judged as far as it had come: {why}")
-            flight.emit(Drafting(written.text[len(written.stable) :]))
+            if held := written.text[len(written.stable) :]:
+                flight.emit(Drafting(held))
             finish = "length"
         # A stop string may end inside a token, and another tokenizer has other tokens: then the text is what counts.
         keep_ids = self._same_tokens and not written.stopped and max(written.tokens, default=0) < codec.size
@@ -360,37 +339,9 @@ class AsyncEngine(Loadable):
             ConfigError: the method needs a drafter and there is none.
         """
         clock, judged = Clock(), request.method == "parse"
-        model = self._model_of(request.method)
-        context = _tokens(model, request)
-        max_tokens = _fitting(request.params, model, len(context), self.longest_suffix if judged else 0)
-        drafters_context: list[int] = []
-        if judged:
-            drafter = self._model_of("draft")
-            drafters_context = _tokens(drafter, request)
-            max_tokens = min(max_tokens, _fitting(request.params, drafter, len(drafters_context)))
-        return Flight(request, context, drafters_context, max_tokens, listener, clock)
-
-
-def _tokens(model: Model, request: Request) -> list[int]:
-    return encode(model, request.prompt, raw=request.raw, thinking=request.thinking)
-
-
-def _fitting(params: SamplingParams, model: Model, prompt: int, suffix: int = 0) -> int:
-    """Most tokens of an answer behind so many of a prompt, with room for the judge's suffix.
-
-    Raises:
-        PromptError: there is no room for what was asked for, or none at all.
-    """
-    room = model.context_length - prompt - suffix
-    if room >= (params.max_tokens or 1):
-        return min(params.most_tokens, room)
-    parts = f"{prompt} tokens" + (f" and the judge's suffix {suffix}" if suffix else "")
-    wanted = "room for an answer" if params.max_tokens is None else f"max_tokens {params.max_tokens}"
-    advice = f"Set max_tokens to {room} or less." if room > 0 else "Shorten the prompt."
-    raise PromptError(
-        f"the prompt has {parts}, and with {wanted} that is beyond the {model.context_length} tokens of context of "
-        f"{model.name}. {advice}"
-    )
+        context, room = read(request, self._model_of(request.method), self.longest_suffix if judged else 0)
+        drafters_context, drafters_room = read(request, self._model_of("draft")) if judged else ([], room)
+        return Flight(request, context, drafters_context, min(room, drafters_room), listener, clock)
 
 
 async def _write(

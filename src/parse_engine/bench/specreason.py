@@ -11,8 +11,9 @@ from parse_engine.backends.base import Model
 from parse_engine.bench.methods import Score, StepEnd
 from parse_engine.clock import Phase
 from parse_engine.config import ParseConfig, SamplingParams
-from parse_engine.engine import AsyncEngine, Flight
+from parse_engine.engine import AsyncEngine
 from parse_engine.errors import BackendError
+from parse_engine.flight import Flight
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.judges import Confidence
 from parse_engine.prefix.suffix import suffix_text

@@ -22,8 +22,9 @@ from parse_engine.bench.tasks.base import Question, Task
 from parse_engine.calibration.agreement import same_answer
 from parse_engine.calibration.cases import Case, Cases, Outcome
 from parse_engine.config import ParseConfig, SamplingParams
-from parse_engine.engine import AsyncEngine, Flight, cancel
+from parse_engine.engine import AsyncEngine, cancel
 from parse_engine.errors import BackendError, ConfigError, PromptError
+from parse_engine.flight import Flight
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.segments import boundaries
 from parse_engine.prefix.verifier import prompt_judge
