@@ -14,7 +14,8 @@ from parse_engine.config import ParseConfig
 from parse_engine.errors import ConfigError
 from parse_engine.models.fingerprint import fingerprint
 from parse_engine.models.resolve import resolve
-from parse_engine.preflight import CacheFacts, Finding, check, pair_findings, sharing_findings
+from parse_engine.prefix.verifier import prompt_judge
+from parse_engine.preflight import CacheFacts, Finding, check, judge_findings, pair_findings, sharing_findings
 from parse_engine.profile import Profile
 from parse_engine.text import Codec
 from tests.calibration.profiles import fit, make_profile
@@ -134,6 +135,25 @@ def test_a_judge_that_has_to_be_fitted_needs_its_profile() -> None:
     [text] = [text for text, level in said(FUSED, None).items() if level == "fail"]
     assert "judge 'fused' has to be fitted" in text
     assert "fail" not in said(FUSED, embedded_profile("verdict")).values()
+
+
+def test_what_is_known_only_at_run_time_is_said_beforehand() -> None:
+    [(text, level)] = [(t, level) for t, level in said(ParseConfig(), None).items() if "rejected" in t]
+    assert level == "ok"
+    assert "less than 10% of its probability" in text
+    assert not any("rejected" in t for t in said(ParseConfig(min_label_mass=0.0), None))
+    assert not any("rejected" in t for t in said(FUSED, embedded_profile("verdict")))
+
+
+def test_a_target_that_may_not_answer_is_a_warning() -> None:
+    """A base model, whose labels are cut into several tokens."""
+    codec = Codec(byte_tokenizer(template=None, labels=()))
+    found = list(judge_findings(prompt_judge(codec, ParseConfig()), codec, ParseConfig()))
+    cut = [finding.text for finding in found if "no single token" in finding.text]
+    assert [text.split(" is no single token")[0] for text in cut] == ["the label Correct", "the label Incorrect"]
+    assert "'C'" in cut[0]
+    assert [finding.level for finding in found if "rejected" in finding.text] == ["warn"]
+    assert all(finding.advice for finding in found if finding.level == "warn")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from parse_engine.errors import ParseEngineError
 from parse_engine.models.fingerprint import fingerprint
 from parse_engine.models.resolve import resolve
 from parse_engine.prefix.judges import FittedJudge, Judge, PromptJudge
+from parse_engine.prefix.suffix import judge_prompt
 from parse_engine.prefix.verifier import check_told, make_judge
 from parse_engine.profile import Profile
 from parse_engine.text import Codec
@@ -112,6 +113,23 @@ def judge_findings(judge: Judge, codec: Codec, config: ParseConfig) -> Iterator[
     yield Finding("ok", f"the labels are tokens of the target: {labels}")
     where = "as given" if config.judge_suffix else "from the chat template" if codec.has_chat_template else "plain text"
     yield Finding("ok", f"the judge's suffix has {asking.longest_suffix} tokens ({where})")
+    wording = judge_prompt(config.judge_prompt)
+    for forms, ids in ((wording.correct, asking.correct), (wording.incorrect, asking.incorrect)):
+        if all(len(codec.encode(form)) > 1 for form in forms):
+            yield Finding(
+                "warn",
+                f"the label {forms[0]} is no single token of the target: it is read by its first token, "
+                f"{codec.decode(ids[:1])!r}, with which other words begin as well",
+                "Calibrate (parse-engine calibrate), or use --judge likelihood.",
+            )
+    if isinstance(judge, PromptJudge) and config.min_label_mass > 0:
+        plain = where == "plain text"
+        yield Finding(
+            "warn" if plain else "ok",
+            "whether the target answers with a label is known only when it runs: prefixes for which the labels have "
+            f"less than {config.min_label_mass:.0%} of its probability are rejected, with a warning",
+            "A model without a chat template may not answer; --judge likelihood asks for nothing." if plain else "",
+        )
 
 
 def profile_findings(profile: Profile, target: Seen | None, drafter: Seen | None) -> Iterator[Finding]:

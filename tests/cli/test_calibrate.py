@@ -123,6 +123,7 @@ def test_stop_texts_end_what_every_stage_writes(
     assert code == 0, err
     profile = Profile.load(file)
     assert (profile.sampling["stop"], profile.target_right) == (["\nSo", "###"], 1)
+    assert profile.sampling["max_tokens"] == 512  # a number, though nobody gave one
     cases = [json.loads(line) for line in (tmp_path / "own.profile.cases/cases.jsonl").read_text().splitlines()]
     assert [case["draft"]["tokens"] for case in cases] == lengths
 

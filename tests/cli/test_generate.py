@@ -25,7 +25,6 @@ def test_the_text_goes_to_stdout_and_nothing_to_stderr(run: Run, calls: Calls) -
             "draft": "embedded-drafter",
             "config": ParseConfig(),
             "profile": None,
-            "thinking": None,
             "concurrency": None,
             "draft_timeout": None,
             "backend": "hf",
@@ -41,7 +40,7 @@ def test_the_text_goes_to_stdout_and_nothing_to_stderr(run: Run, calls: Calls) -
         }
     ]
     assert calls.params == [SamplingParams()]
-    assert calls.options == [{"method": "parse", "raw": False}]
+    assert calls.options == [{"method": "parse", "raw": False, "thinking": None}]
 
 
 def test_answers_of_several_prompts_are_parted_by_an_empty_line(run: Run, calls: Calls) -> None:
@@ -79,10 +78,9 @@ def test_every_flag_arrives(run: Run, calls: Calls) -> None:
         judge_suffix="ok?",
     )
     assert (load["target"], load["draft"], load["device"], load["dtype"]) == ("t", "d", "cpu", "float32")
-    assert load["thinking"] is False
-    assert calls.options == [{"method": "parse", "raw": False}]
+    assert calls.options == [{"method": "parse", "raw": False, "thinking": False}]
     assert run("generate", "x", "--raw").code == 0
-    assert calls.options[-1] == {"method": "parse", "raw": True}
+    assert calls.options[-1] == {"method": "parse", "raw": True, "thinking": None}
 
 
 def test_engines_and_addresses_arrive(run: Run, calls: Calls) -> None:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from html import escape, unescape
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
 from parse_engine.config import BoundaryRule, Judge, ParseConfig, choices
-from parse_engine.render.html import JUDGES, RULES, About, page, phases
+from parse_engine.render.html import JUDGES, RULES, About, frame, page, phases
 from parse_engine.trace import Seconds
 
 from .samples import BOUNDARIES, DRAFT, KEPT, QUESTION, REWRITTEN, parse_answer, plain_answer
@@ -160,3 +161,14 @@ def test_phases_of_the_time_bar(seconds: Seconds, expected: list[str]) -> None:
     bar = phases(seconds)
     assert [phase.name for phase in bar] == expected
     assert not bar or sum(phase.share for phase in bar) == pytest.approx(1, abs=0.01)
+
+
+def test_a_notebook_shows_the_page_of_an_answer_in_a_frame() -> None:
+    """In a frame of its own, so that the page's styles do not become the notebook's."""
+    answer = parse_answer(warnings=('a "quoted" <b>word</b>',))
+    shown = answer._repr_html_()
+    assert shown == frame(answer)
+    [inner] = re.findall(r'^<iframe srcdoc="([^"]*)"[^>]*></iframe>$', shown)
+    assert unescape(inner) == page([(None, answer)])
+    assert "Question" not in inner
+    assert escape(REWRITTEN) in unescape(inner)

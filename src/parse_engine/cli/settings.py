@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -22,13 +22,7 @@ from parse_engine.trace import Method
 
 if TYPE_CHECKING:
     from parse_engine.profile import Profile
-
-
-class Asking(TypedDict):
-    """What the engine's calls take beside a prompt and its sampling."""
-
-    method: Method
-    raw: bool
+    from parse_engine.request import RequestOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +50,7 @@ class GenerateSettings(ParseConfig, SamplingParams):
     concurrency: int | None = None
     """Most answers in flight. Not given: as many as the models can take."""
     draft_timeout: float | None = None
-    """Seconds after which a draft is given up, and the target answers alone."""
+    """Seconds after which a draft is judged as far as it has come."""
     profile: str | None = None
     """Profile of the two models (`parse-engine calibrate`): its judges, and its settings where none are given here."""
     method: Method = "parse"
@@ -110,9 +104,9 @@ class GenerateSettings(ParseConfig, SamplingParams):
         return SamplingParams(**_part(self, SamplingParams))
 
     @property
-    def asking(self) -> Asking:
+    def asking(self) -> RequestOptions:
         """How each prompt is asked, beside its sampling."""
-        return {"method": self.method, "raw": self.raw}
+        return {"method": self.method, "raw": self.raw, "thinking": self.thinking}
 
     @property
     def watched(self) -> bool:

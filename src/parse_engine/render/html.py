@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 
 import jinja2
 
@@ -18,6 +19,8 @@ METHODS = {
     "draft": "method draft: the drafter wrote alone",
 }
 
+
+_FRAME = "width: 100%; height: 40em; border: 0"
 
 # In words, what is known of them by a name.
 JUDGES: dict[Judge, str] = {
@@ -52,8 +55,8 @@ class Phase:
     """Of the total, in [0, 1]."""
 
 
-def page(items: Sequence[tuple[str, Answer]], about: About | None = None) -> str:
-    """The page of these prompts, as people should read them, and their answers.
+def page(items: Sequence[tuple[str | None, Answer]], about: About | None = None) -> str:
+    """The page of these prompts, as people should read them (None: not known), and their answers.
 
     It loads nothing from anywhere, and all texts are escaped.
     """
@@ -79,7 +82,13 @@ def template(name: str, *packages: str) -> jinja2.Template:
     return environment.get_template(name)
 
 
-def _section(number: int, prompt: str, answer: Answer) -> dict[str, object]:
+def frame(answer: Answer) -> str:
+    """The page of one answer as a part of another page, a notebook for instance, whose styles it leaves alone."""
+    content = escape(page([(None, answer)]))
+    return f'<iframe srcdoc="{content}" title="How this answer came about" style="{_FRAME}"></iframe>'
+
+
+def _section(number: int, prompt: str | None, answer: Answer) -> dict[str, object]:
     trace = answer.trace
     drafter, target = by_author(answer)
     return {
