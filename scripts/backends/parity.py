@@ -44,7 +44,8 @@ async def drafts(model: Model, questions: list[str], max_tokens: int) -> list[tu
     """Context and draft for each question; every second draft has a mistake."""
     rng, pairs = random.Random(0), []
     engine = AsyncEngine(model, None)
-    answers = [a async for a in engine.map(questions, SamplingParams(max_tokens=max_tokens), method="target")]
+    params = SamplingParams(max_tokens=max_tokens)
+    answers = await asyncio.gather(*(engine.generate(question, params, method="target") for question in questions))
     for number, (question, answer) in enumerate(zip(questions, answers, strict=True)):
         text = with_a_mistake(answer.text, rng) if number % 2 else answer.text
         context = model.codec.encode(model.codec.render([{"role": "user", "content": question}]))

@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from parse_engine.config import BoundaryRule, Judge, ParseConfig, SamplingParams
 from parse_engine.errors import ConfigError
+from parse_engine.files import write_atomically
 from parse_engine.prefix.judges import Fit, Weights
 
 if TYPE_CHECKING:
@@ -84,23 +85,33 @@ class Profile:
     target: str
     """Name, for people. What is checked is the fingerprint."""
     draft: str
+    """Name of the drafter."""
     target_fingerprint: str
+    """Tells the target from any other model."""
     draft_fingerprint: str
+    """Tells the drafter from any other model."""
     backend: str
+    """Where the models ran: hf, vllm or http."""
     dtype: str
+    """Number type of the weights, as it was asked for."""
     tasks: Mapping[str, Mapping[str, Any]]
     """Task -> version, number of questions and hash of what was asked."""
     sampling: Mapping[str, Any]
     """The SamplingParams of all answers."""
     max_loss: float
+    """Most questions, as a share, that the target has right and PARSE wrong: the promise."""
     confidence: float
+    """Probability, over the draw of the questions, that the promise holds."""
     fitted_on: int
     """Questions that judges were fitted to and settings put in order by; not tested on."""
     tested_on: int
+    """Questions that settings were tested on."""
     target_right: float
     """Share of the tested questions that the plain target has right."""
     draft_right: float
+    """Share of the tested questions that the drafter has right."""
     concurrency: int
+    """Most answers in flight while costs were measured."""
     costs: Mapping[str, float]
     """Seconds by token and pass on this device; see calibration/costs.py."""
     rankings: Mapping[str, Ranking]
@@ -111,6 +122,7 @@ class Profile:
     """Share of answers of the chosen setting that differ in their final answer from the target's, at most, at the same
     confidence; what an audit without a key can watch."""
     provenance: Mapping[str, Any]
+    """Command, versions and hardware."""
     fits: Mapping[str, Fit] = field(default_factory=dict)
     """By judge."""
 
@@ -185,7 +197,7 @@ class Profile:
         """
         tensors = {f"{judge}.{part}": getattr(fit, part).values for judge, fit in self.fits.items() for part in _PARTS}
         try:
-            path.write_bytes(save(tensors, {_METADATA: json.dumps({"version": VERSION, **to_plain(self)})}))
+            write_atomically(path, save(tensors, {_METADATA: json.dumps({"version": VERSION, **to_plain(self)})}))
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror}. Give another place.") from None
 

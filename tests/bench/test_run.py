@@ -179,6 +179,11 @@ def test_output_holds_records_and_provenance(run: Run, tmp_path: Path) -> None:
     assert provenance["figures"] == json.loads(json.dumps(to_plain(summary)))
 
 
+def test_a_limit_that_nobody_gave_is_recorded_as_a_number(run: Run, tmp_path: Path) -> None:
+    run(FakeLineup(TEXTS), [FakeTask(size=1)], ["target"], output=tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["params"]["max_tokens"] == 512
+
+
 def test_a_run_names_its_models(run: Run, tmp_path: Path) -> None:
     """Nothing but their names was kept, and two models can have one name."""
     lineup = FakeLineup(TEXTS)

@@ -35,6 +35,13 @@ def test_version() -> None:
     assert result.stdout == f"parse-engine {parse_engine.__version__}\n"
 
 
+def test_the_package_runs_like_the_command() -> None:
+    command = [sys.executable, "-m", "parse_engine", "generate", "--treshold", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: No such option: --treshold")
+
+
 def test_without_a_subcommand_the_help_is_shown() -> None:
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 0

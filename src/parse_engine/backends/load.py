@@ -11,6 +11,7 @@ from parse_engine.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:  # the command line reads this module without torch
     from parse_engine.backends.base import Model
+    from parse_engine.backends.http import HTTPModel
 
 
 class LoadOptions(TypedDict, total=False):
@@ -47,7 +48,7 @@ def load_pair(
     from parse_engine.models.resolve import resolve
 
     target, draft = names_of(target, draft, options.get("target_url"), options.get("draft_url"))
-    _check(target, draft, options)
+    check_options(target, draft, options)
     if draft is not None and options.get("target_url") is None:
         check_target(resolve(target))
     same = draft == target and options.get("target_url") == options.get("draft_url")
@@ -68,7 +69,12 @@ def names_of(
     return target, draft
 
 
-def _check(target: str | Path, draft: str | Path | None, options: LoadOptions) -> None:
+def check_options(target: str | Path, draft: str | Path | None, options: LoadOptions) -> None:
+    """Refuse options that are unknown, or that do not go together.
+
+    Raises:
+        ConfigError: there are some.
+    """
     for option in options:
         if option not in LoadOptions.__annotations__:
             raise ConfigError(f"unknown option '{option}'.{did_you_mean(option, LoadOptions.__annotations__)}")
@@ -89,18 +95,9 @@ def _check(target: str | Path, draft: str | Path | None, options: LoadOptions) -
 
 
 def _load(name: str | Path, options: LoadOptions, role: str, *, alone: bool) -> Model:
-    url = options.get(f"{role}_url")
     dtype = options.get("dtype", "auto")
-    if isinstance(url, str):
-        from parse_engine.backends.http import HTTPModel
-
-        return HTTPModel.connect(
-            url,
-            name=None if name == AUTO else str(name),
-            role=role,
-            read_timeout=options.get("timeout", 60.0),
-            chosen_labels=options.get("label_ids", True),
-        )
+    if (served := connect(name, options, role)) is not None:
+        return served
 
     from parse_engine.models.resolve import resolve
 
@@ -113,6 +110,22 @@ def _load(name: str | Path, options: LoadOptions, role: str, *, alone: bool) -> 
 
     attention = options.get("attention", "sdpa") if role == "target" else "sdpa"  # a drafter makes no packed pass
     return HFModel.load(folder, device=options.get("device", "auto"), dtype=dtype, attention=attention, name=str(name))
+
+
+def connect(name: str | Path, options: LoadOptions, role: str) -> HTTPModel | None:
+    """The model of a role behind its address; None where it has none."""
+    url = options.get(f"{role}_url")
+    if not isinstance(url, str):
+        return None
+    from parse_engine.backends.http import HTTPModel
+
+    return HTTPModel.connect(
+        url,
+        name=None if name == AUTO else str(name),
+        role=role,
+        read_timeout=options.get("timeout", 60.0),
+        chosen_labels=options.get("label_ids", True),
+    )
 
 
 def vllm_options(options: LoadOptions, role: str, *, alone: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,7 @@ def open_run(
     if limit is not None and limit < 1:
         raise ConfigError(f"limit is {limit}; it must be at least 1.")
     params = params or SamplingParams()
+    params = replace(params, max_tokens=params.most_tokens)  # one limit for all methods, whatever room they have
     questions = {task.name: task.questions(limit) for task in tasks}
     info = {
         **describe(),

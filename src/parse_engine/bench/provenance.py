@@ -20,6 +20,7 @@ import parse_engine
 from parse_engine.backends.base import Model
 from parse_engine.bench.tasks import Question, Task
 from parse_engine.errors import ConfigError
+from parse_engine.files import write_atomically
 from parse_engine.locks import locked
 from parse_engine.models.catalog import find
 
@@ -75,7 +76,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         ConfigError: the file cannot be written.
     """
     with _writing(path):
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_atomically(path, json.dumps(content, indent=2) + "\n")
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parse_engine.files import write_atomically
+
 if TYPE_CHECKING:
     from parse_engine.profile import Profile
 
@@ -29,7 +31,7 @@ def show(
         from parse_engine.errors import ConfigError
 
         try:
-            html.write_text(page(loaded), encoding="utf-8")
+            write_atomically(html, page(loaded))
         except OSError as error:
             raise ConfigError(f"the page {html} cannot be written: {error.strerror}. Give another place.") from None
         typer.echo(f"written: {html}", err=True)

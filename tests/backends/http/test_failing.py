@@ -103,8 +103,10 @@ def test_a_drafter_that_fails(place: Place, fault: int | str) -> None:
         place.drafter.faults = repeat(fault)
         answer = engine.generate(QUESTION, SHORT)
         assert answer.text == expected
-        assert answer.trace.draft_tokens == 0
-        assert "the target answered alone: the" in answer.trace.warnings[0]
+        begun = fault in ("half", "polite half", "stall")
+        assert (answer.trace.draft_tokens > 0) == begun
+        what = "the draft is unfinished, and judged as far as it had come" if begun else "the target answered alone"
+        assert f"{what}: the" in answer.trace.warnings[0]
         assert eventually(lambda: place.drafter.open == 0)
 
 

@@ -8,6 +8,7 @@ from parse_engine.bench.report.document import Report
 from parse_engine.bench.report.markdown import to_markdown
 from parse_engine.bench.report.page import to_html
 from parse_engine.errors import ConfigError
+from parse_engine.files import write_atomically
 
 
 def write_report(report: Report, directory: Path) -> list[Path]:
@@ -20,7 +21,7 @@ def write_report(report: Report, directory: Path) -> list[Path]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
-            path.write_text(text, encoding="utf-8")
+            write_atomically(path, text)
     except OSError as error:
         raise ConfigError(f"cannot write to {directory}: {error.strerror}. Give another place.") from None
     return list(texts)

@@ -13,7 +13,7 @@ import typer
 
 from parse_engine.backends.load import names_of
 from parse_engine.cli.settings import DEFAULTS, GenerateSettings, calibrated, given, listed, setting
-from parse_engine.config import Backend, BoundaryRule, Judge
+from parse_engine.config import DEFAULT_MAX_TOKENS, Backend, BoundaryRule, Judge
 
 if TYPE_CHECKING:
     from parse_engine.bench.directory import Run
@@ -47,7 +47,10 @@ def run(
     target_option: Annotated[list[str] | None, setting("target_option", metavar="KEY=VALUE")] = None,
     draft_option: Annotated[list[str] | None, setting("draft_option", metavar="KEY=VALUE")] = None,
     concurrency: Annotated[int, typer.Option(metavar="N", min=1, help="Answers in flight.")] = 1,
-    max_tokens: Annotated[int, setting("max_tokens", metavar="N")] = DEFAULTS.max_tokens,
+    max_tokens: Annotated[
+        int,
+        typer.Option(metavar="N", help="Most tokens of an answer. Questions without room for them are left out."),
+    ] = DEFAULT_MAX_TOKENS,
     profile: Annotated[str | None, setting("profile", metavar="FILE")] = None,
     judge: Annotated[Judge, setting("judge")] = DEFAULTS.judge,
     threshold: Annotated[float, setting("threshold", metavar="P")] = DEFAULTS.threshold,
