@@ -118,7 +118,7 @@ def test_stop_texts_end_what_every_stage_writes(
     rows = [{"prompt": f"double {n}", "answer": f"{n} and {n} are {2 * n}.", "grader": "contains"} for n in range(200)]
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
     file, lengths = tmp_path / "own.profile", [len(str(row["answer"])) for row in rows]
-    options = ["--tasks", str(questions), "--stop", "\nSo", "--stop", "###", "--max-tokens", "100"]
+    options = ["--tasks", str(questions), "--stop", "\nSo", "--stop", "###"]
     code, _, err = run(capsys, "calibrate", *options, "--deltas", "24", "--output", str(file))
     assert code == 0, err
     profile = Profile.load(file)
