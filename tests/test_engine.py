@@ -322,5 +322,6 @@ def test_prompts_that_are_no_text_get_a_clear_error(codec: Codec) -> None:
     for message in ({"role": "user"}, {"role": "user", "content": None}, {"role": 3, "content": "x"}, "text", 7):
         with pytest.raises(PromptError, match="chat message 2 has no text"):
             ask(codec, [{"role": "user", "content": "Hello"}, message])
-    with pytest.raises(PromptError, match="of type int"):
-        ask(codec, 7)
+    for prompt, kind in ((7, "int"), (None, "NoneType"), (b"Hello", "bytes"), ({"role": "user"}, "dict")):
+        with pytest.raises(PromptError, match=f"of type {kind}"):
+            ask(codec, prompt)

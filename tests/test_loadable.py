@@ -31,6 +31,7 @@ from tests.scripted import ScriptedModel
         ((), {"draft_timeout": 0}, "draft_timeout is 0; it must be above 0"),
         ((), {"concurency": 2}, "unknown option 'concurency'. Did you mean 'concurrency'"),
         ((), {"backend": "vlm"}, "backend is 'vlm'"),
+        ((), {"target_options": 5}, "target_options is 5; it must be a mapping"),
     ],
 )
 @pytest.mark.parametrize("kind", [Engine, AsyncEngine])

@@ -79,7 +79,7 @@ class Engine(Loadable):
             BackendError: the target failed; the error names the phase and has the text so far.
             ClosedError: the engine was closed, before or meanwhile.
         """
-        several = isinstance(prompt, Sequence) and not isinstance(prompt, str) and prompt
+        several = isinstance(prompt, Sequence) and not isinstance(prompt, str | bytes) and prompt
         if several and not isinstance(prompt[0], Mapping):
             return list(self.map(prompt, params, **options))
         return self._loop.run(self.inner.generate(prompt, params, **options))

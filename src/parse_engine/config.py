@@ -112,11 +112,12 @@ def _describe(hint: Any) -> str:
     if origin is Literal:
         return " or ".join(repr(choice) for choice in typing.get_args(hint))
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_describe(part) for part in typing.get_args(hint))
+        return " or ".join(dict.fromkeys(_describe(part) for part in typing.get_args(hint)))
     if origin in (tuple, list):
         return f"a list of {_describe(typing.get_args(hint)[0])}"
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "nothing"}
-    return names.get(hint, f"a {hint.__name__}" if isinstance(hint, type) else str(hint))
+    names[Mapping] = "a mapping"
+    return names.get(origin or hint, f"a {hint.__name__}" if isinstance(hint, type) else str(hint))
 
 
 @dataclass(frozen=True, kw_only=True)

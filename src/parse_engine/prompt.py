@@ -59,7 +59,7 @@ def _messages(prompt: Sequence[Mapping[str, Any]]) -> list[Message]:
     Raises:
         PromptError: what was given is no list of messages, a role is unknown, or a content is no text.
     """
-    if not isinstance(prompt, Sequence):
+    if isinstance(prompt, bytes) or not isinstance(prompt, Sequence):
         raise PromptError(f"the prompt is of type {type(prompt).__name__}. Give a text, or a list of chat messages.")
     messages = []
     for number, message in enumerate(prompt, start=1):
