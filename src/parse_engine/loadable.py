@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack, cast
 
 from parse_engine.backends.base import Model
-from parse_engine.backends.load import LoadOptions, load_pair
+from parse_engine.backends.load import LoadOptions, closed_on_error, load_pair
 from parse_engine.config import AUTO, ParseConfig, check_options
 from parse_engine.errors import ConfigError
 from parse_engine.profile import Profile
@@ -98,4 +98,7 @@ class Loadable:
         check_engine_options(own)
         own["profile"] = read_profile(own.get("profile"))
         config = None if config is None else ParseConfig.of(config)
-        return cls(*load_pair(target, draft, **cast(LoadOptions, given)), config, **own)
+        with closed_on_error() as loaded:
+            pair = load_pair(target, draft, **cast(LoadOptions, given))
+            loaded += [model for model in pair if model is not None]
+            return cls(*pair, config, **own)
