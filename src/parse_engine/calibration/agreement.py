@@ -14,7 +14,8 @@ from parse_engine.bench.graders.math import MathGrader
 
 _LETTERS = len(choice.LETTERS)
 _LONGEST = 1000  # characters of what is compared as a number or as mathematics; beyond is a model that runs away
-_MATHEMATICS = re.compile(r"[\\^+*=√π]|[\[({][^\])}]*,")
+_MATHEMATICS = re.compile(r"[\\^+*=√π]|[\[({][^\])}]*,|\d[xyzabn]\b")
+_TIMES = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
 _LISTED = re.compile(r"[,;:/&+*^-]|\b(?:and|or|to|but)\b|\A\s*\Z")
 _PRICE = re.compile(r"\$[^$]*\Z")
 _BEFORE = " \t\n*_`\"'“”‘’"
@@ -68,7 +69,7 @@ def _numbers(answer: str) -> list[tuple[Fraction, bool]] | None:
 
 
 def _value(match: re.Match[str]) -> tuple[Fraction, bool]:
-    value = Fraction(match[1].replace(",", "")) / int(match[2] or 1)
+    value = Fraction(match[1].replace(",", "")) / int(match[2] or 1) * _TIMES.get((match[4] or "").lower(), 1)
     return -value if "-" in match[0].partition(match[1])[0] else value, bool(match[3])
 
 

@@ -17,8 +17,9 @@ FENCE = "```"
 NUMBER = re.compile(
     r"(?<![\w.,])(?:(?<!\d\s)[-+])?[$€£¥]?"  # no digits before it: 12-35 are two numbers
     r"((?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:\s?/\s?(0*[1-9]\d*))?(\s?%)?"
+    r"(?:\s?(?i:(thousand|million|billion))\b)?"
 )
-"""A number: its digits, its denominator, its percent sign."""
+"""A number: its digits, its denominator, its percent sign, its thousands."""
 
 _LATEX = (
     (re.compile(r"\\[dt]frac\b"), r"\\frac"),
@@ -29,6 +30,7 @@ _LATEX = (
     (re.compile(r"\\[,;:! ]|~|\\quad\b"), " "),
     (re.compile(r"\^?\{?\\circ\}?|\\degree\b|°"), ""),
     (re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf)\s?\{([^{}]*)\}"), r"\1"),
+    (re.compile(r"\b([kcm]?m|in|ft|yd|mi|s|units?)\s?\^\{?-?[123]\}?"), r"\1"),  # 47 m^2
     (re.compile("[−–]"), "-"),
 )
 """What only sets the type, and what stands instead of it."""
@@ -41,6 +43,8 @@ _SAID = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _BOLD = re.compile(r"\*\*([^*\n]*[^*\n:])\*\*")
+_CHOSEN = re.compile(r"\b(?:option|choice)\s(\(?[A-J]\)?)(?!\w)")
+_MARKER = re.compile(r"^\s*\d+[.)]\s+(?=\S)")
 _ONLY_NUMBERS = re.compile(r"(?:[\W\d_]|\b(?:and|or|to)\b)+")
 _EQUALS = re.compile(r"=([^=\n]*[\d\\][^=\n]*)$")
 _OPENING = re.compile(r"(\\\[|\$\$)\s*\n\s*")
@@ -53,9 +57,9 @@ def final(text: str) -> str:
     """The final answer of a text, on one line unless it is code or the whole text.
 
     By the first of these that the text has, and of several the last: a box; what stands behind `####` at the end, or
-    behind words like `answer:` or `the answer is`, unless code follows; fenced code; in the last line bold text; in the
-    last two lines what stands behind `=`, a list of numbers, or a number. Else it is the whole text. LaTeX that only
-    sets the type is taken off, but not in code.
+    behind words like `answer:` or `the answer is`, unless code follows; fenced code; in the last line bold text or
+    `option B`; in the last two lines what stands behind `=`, a list of numbers, or a number. Else it is the whole
+    text. LaTeX that only sets the type is taken off, but not in code.
     """
     answer = _OPENING.sub(r"\1", after_thinking(text)).strip()
     box = final_answer(answer)
@@ -95,7 +99,9 @@ def _in_last_lines(answer: str) -> str | None:
     lines = [line for line in answer.splitlines() if line.strip()][-2:]
     if lines and (bold := _BOLD.findall(lines[-1])):
         return str(bold[-1])
-    for line in reversed(lines):
+    if lines and (options := _CHOSEN.findall(lines[-1])):
+        return str(options[-1])
+    for line in (_MARKER.sub("", line) for line in reversed(lines)):
         if equal := _EQUALS.search(line):
             return _sentence(equal[1])
         if _ONLY_NUMBERS.fullmatch(line) and any(map(str.isdigit, line)):
