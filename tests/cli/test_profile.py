@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,3 +103,18 @@ def test_what_is_wrong_is_one_line(run: Run, file: Path, tmp_path: Path) -> None
         assert result.err.startswith("error: ")
         assert message in result.err
         assert result.err.count("\n") == 1
+
+
+def test_a_page_without_matplotlib_is_one_clear_line(file: Path, tmp_path: Path) -> None:
+    """A plain installation has none, and it ended in a traceback."""
+    code = "import sys\nsys.modules['matplotlib'] = None\nfrom parse_engine.cli import main\nmain(sys.argv[1:])"
+    page = tmp_path / "a.html"
+    command = [sys.executable, "-c", code, "profile", "show", str(file)]
+    done = subprocess.run([*command, "--html", str(page)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: the page {page} cannot be written: plots need matplotlib. Install it: pip install "
+        "'parse-engine[bench]'.\n"
+    )
+    assert not page.exists()
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0  # the tables need none

@@ -45,11 +45,7 @@ COLUMNS = {
 
 
 def page(profile: Profile) -> str:
-    """The page of a profile. It loads nothing from anywhere, and all texts are escaped.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
-    """
+    """The page of a profile. It loads nothing from anywhere, and all texts are escaped."""
     choice = profile.choice
     return template("profile.html", "parse_engine.calibration", "parse_engine.bench.report").render(
         profile=profile,

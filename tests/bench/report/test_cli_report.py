@@ -96,14 +96,20 @@ def test_mistakes_are_errors_of_ours(run: Path, tmp_path: Path) -> None:
         call("report", run, "--output", tmp_path / "file" / "sub")
 
 
-def test_without_matplotlib_it_says_what_to_install(run: Path) -> None:
+def test_without_matplotlib_all_but_the_page_is_written(run: Path) -> None:
+    """A plain installation has none, and every report was refused."""
     code = (
         "import sys\nsys.modules['matplotlib'] = None\n"
         "from pathlib import Path\nfrom parse_engine.cli.bench.report import report\n"
         f"report(Path({str(run)!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "ConfigError: the plots need matplotlib. Install it: pip install 'parse-engine[bench]'." in done.stderr
+    assert done.returncode == 0
+    assert "sums: 4 answers per method" in done.stdout
+    said = "report.html is not written: plots need matplotlib. Install it: pip install 'parse-engine[bench]'."
+    assert done.stderr.splitlines()[-2:] == [f"written: {run / 'report.md'}", said]
+    assert {path.name for path in run.iterdir()} >= {"report.md"}
+    assert not (run / "report.html").exists()
 
 
 def test_help_is_fast() -> None:

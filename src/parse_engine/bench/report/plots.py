@@ -6,18 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from parse_engine.bench.report import drawing
 from parse_engine.bench.report.pairs import Group
 from parse_engine.bench.report.sheets import seconds_form
 from parse_engine.bench.report.summary import MethodSummary
-from parse_engine.errors import ConfigError
-
-try:
-    import matplotlib as mpl
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    from parse_engine.bench.report import drawing
-except ImportError:
-    raise ConfigError("the plots need matplotlib. Install it: pip install 'parse-engine[bench]'.") from None
 
 
 @dataclass(frozen=True)

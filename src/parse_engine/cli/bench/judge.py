@@ -88,10 +88,10 @@ async def _judge(
 ) -> dict[str, JudgeFigures]:
     from parse_engine.backends.load import load_pair
     from parse_engine.bench.judging.figures import figures
-    from parse_engine.bench.judging.plot import draw
     from parse_engine.bench.judging.processbench import load_solutions
     from parse_engine.bench.judging.run import Panel, judge_solutions
     from parse_engine.bench.provenance import describe, open_folder, write_json
+    from parse_engine.bench.report.plotting import require_matplotlib
 
     solutions = load_solutions(data, limit)
     if len({solution.right for solution in solutions}) < 2:
@@ -104,6 +104,7 @@ async def _judge(
     }
     origin = {**describe(), **same}
     if output is not None:
+        require_matplotlib(f"the plot {output / 'judge.svg'}")
         open_folder(output / "judge.json", origin, list(same))
     profile = settings.loaded_profile()
     target, drafter = load_pair(*settings.names(), **settings.loading)
@@ -118,6 +119,8 @@ async def _judge(
             await model.close()
     result = {judge: figures(judged, judge) for judge in judges}
     if output is not None:
+        from parse_engine.bench.judging.plot import draw
+
         seconds = sum(each.seconds for each in judged) / len(judged)
         plain = {name: own.to_dict() for name, own in result.items()}
         write_json(output / "judge.json", {**origin, "seconds_per_solution": seconds, "figures": plain})

@@ -27,10 +27,11 @@ def report(
         bool, typer.Option(help="Print one JSON object on stdout: task -> method -> figures (or changes).")
     ] = False,
 ) -> None:
-    """Print the figures of a run as tables, and write report.md and report.html."""
+    """Print the figures of a run as tables, and write report.md and report.html (whose plots need matplotlib)."""
     from parse_engine.bench.report.compare import changes_to_plain, compare
     from parse_engine.bench.report.document import make_report
     from parse_engine.bench.report.load import load_run
+    from parse_engine.bench.report.plotting import NO_MATPLOTLIB, has_matplotlib
     from parse_engine.bench.report.summary import to_plain
     from parse_engine.bench.report.write import write_report
 
@@ -51,6 +52,8 @@ def report(
         for line in made.comparison.differences:
             typer.echo(f"warning: the runs differ in {line}", err=True)
     typer.echo(f"written: {', '.join(map(str, written))}", err=True)
+    if not has_matplotlib():
+        typer.echo(f"report.html is not written: {NO_MATPLOTLIB}", err=True)
 
 
 def export(
