@@ -228,7 +228,9 @@ class AsyncEngine(Loadable):
                 flight.warnings.append(NO_PROMISE)
             elif request.method == "parse" and self.profile is not None:
                 params = replace(request.params, max_tokens=flight.max_tokens)
-                departures = self.profile.departures(self.config, params)
+                departures = self.profile.departures(
+                    self.config, params, request.prompt, raw=request.raw, thinking=request.thinking
+                )
                 flight.warnings.extend(f"the profile promises nothing for {each}." for each in departures)
             return await self._answer(flight)
 

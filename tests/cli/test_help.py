@@ -57,6 +57,19 @@ def test_help_fits_the_width_and_names_every_option(width: str) -> None:
         assert f"--{name.replace('_', '-')}" in result.stdout
 
 
+def test_the_help_of_bench_run_can_be_read_at_80_columns() -> None:
+    """Help texts stood in a column of 16 characters, on 212 lines."""
+    result = CliRunner().invoke(app, ["bench", "run", "--help"], env={"COLUMNS": "80", "TERM": "dumb"})
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 70
+    assert "…" not in result.stdout
+    shared = (SamplingParams, ParseConfig)
+    hidden = {"judge_prompt", "judge_suffix", "min_label_mass", "keep_agreeing"}
+    for name in {field for settings in shared for field in settings.__dataclass_fields__} - hidden:
+        assert f"--{name.replace('_', '-')} " in result.stdout
+
+
 def test_help_texts_are_the_docstrings_of_the_fields() -> None:
     docs = field_docs(GenerateSettings)
     for settings in (SamplingParams, ParseConfig, GenerateSettings):

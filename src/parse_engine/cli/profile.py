@@ -25,6 +25,10 @@ def show(
     from parse_engine.profile import Profile
 
     loaded = Profile.load(profile)
+    if html is not None:
+        from parse_engine.bench.report.plotting import require_matplotlib
+
+        require_matplotlib(f"the page {html}")
     print_profile(loaded, json=json)
     if html is not None:
         from parse_engine.calibration.page import page
