@@ -64,7 +64,7 @@ def rejecting(codec: Codec, **more: Any) -> Fickle:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 20))
+    return asyncio.run(asyncio.wait_for(work, 600))
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])

@@ -31,5 +31,5 @@ def test_every_public_name_can_be_had() -> None:
 
 def test_importing_the_package_does_not_import_torch() -> None:
     code = "import sys, parse_engine; assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

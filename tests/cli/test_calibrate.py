@@ -165,6 +165,6 @@ def test_without_the_fitting_libraries_it_says_what_to_install(tmp_path: Path) -
         "import sys; sys.modules.update(scipy=None, sklearn=None); from parse_engine.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "calibrate", "--tasks", "tiny", "--output", str(tmp_path / "own.profile")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "pip install 'parse-engine[calibrate]'" in done.stderr

@@ -24,6 +24,7 @@ from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, run
 from parse_engine.backends.folder import as_ids, read_codec, reading
 from parse_engine.backends.kv_cache import KVCache
 from parse_engine.backends.sampling import Sampler
+from parse_engine.backends.threads import choose_threads
 from parse_engine.config import Attention, SamplingParams
 from parse_engine.errors import ConfigError, DeviceError, ModelNotFoundError, UnsupportedModelError
 from parse_engine.models.fingerprint import fingerprint
@@ -63,6 +64,8 @@ class HFModel:
         self.context_length = _context_length(self._config, name)
         self.eos = _eos_tokens(model)
         self.cache = KVCache(self._config)
+        if self.device.type == "cpu":
+            choose_threads(model.num_parameters())
 
     @classmethod
     def load(
