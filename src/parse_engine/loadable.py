@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack, cast
 
 from parse_engine.backends.base import Model
-from parse_engine.backends.load import LoadOptions, load_pair
+from parse_engine.backends.load import LoadOptions, closed_on_error, load_pair
 from parse_engine.config import AUTO, ParseConfig
 from parse_engine.profile import Profile
 
@@ -63,4 +63,7 @@ class Loadable:
         """
         given: dict[str, Any] = {**options}
         own: Any = {name: given.pop(name) for name in EngineOptions.__annotations__ if name in given}
-        return cls(*load_pair(target, draft, **cast(LoadOptions, given)), config, **own)
+        with closed_on_error() as loaded:
+            pair = load_pair(target, draft, **cast(LoadOptions, given))
+            loaded += [model for model in pair if model is not None]
+            return cls(*pair, config, **own)

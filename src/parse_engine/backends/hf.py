@@ -136,6 +136,10 @@ class HFModel:
 
     async def close(self) -> None:
         self.cache.reset()
+        nothing: Any = None
+        self._model = self._decoder = nothing
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # torch keeps what was freed, and other processes or engines could not have it
 
     @torch.inference_mode()
     def _decode(

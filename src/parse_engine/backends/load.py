@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -52,9 +55,29 @@ def load_pair(
         check_target(resolve(target))
     same = draft == target and options.get("target_url") == options.get("draft_url")
     # First the drafter: vLLM 0.32 on CPUs starts no engine after one that speculates with n-grams, as a target may.
-    drafter = None if draft is None or same else _load(draft, options, "draft", alone=False)
-    target_model = _load(target, options, "target", alone=draft is None)
-    return target_model, target_model if same else drafter
+    with closed_on_error() as loaded:
+        if draft is not None and not same:
+            loaded.append(_load(draft, options, "draft", alone=False))
+        loaded.append(_load(target, options, "target", alone=draft is None or same))
+    drafter = None if draft is None else loaded[0]
+    return loaded[-1], drafter
+
+
+@contextmanager
+def closed_on_error() -> Iterator[list[Model]]:
+    """A list for the models that are loaded inside: an error there closes them."""
+    loaded: list[Model] = []
+
+    async def close() -> None:
+        for model in loaded:
+            await model.close()
+
+    try:
+        yield loaded
+    except BaseException:
+        with ThreadPoolExecutor(1) as thread:  # this one may have a running event loop
+            thread.submit(asyncio.run, close()).result()
+        raise
 
 
 def names_of(
