@@ -285,7 +285,7 @@ class AsyncEngine(Loadable):
             return NO_DRAFT
         # A stop string may end inside a token, and another tokenizer has other tokens: then the text is what counts.
         keep_ids = self._same_tokens and not written.stopped and max(written.tokens, default=0) < codec.size
-        tokens = written.tokens if keep_ids else codec.encode(written.text, literal=True)
+        tokens = written.tokens if keep_ids else codec.encode_after(written.text, context if flight.raw else ())
         # What ends an answer of the target ends its draft, even where the drafter would have gone on.
         end = next((at for at, token in enumerate(tokens) if token in self.target.eos), None)
         told, drafted = flight.drafter.logprobs, None

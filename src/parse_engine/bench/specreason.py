@@ -90,7 +90,7 @@ class SpecReason(AsyncEngine):
             while finish is None:
                 room, number = most - len(answer.tokens), number + 1
                 step = await self._step(flight, "draft", drafter, [*drafters_context, *drafted], room, number)
-                for_target, for_drafter = self._in(target, step)[:room], step.tokens
+                for_target, for_drafter = self._in(target, step, [*context, *answer.tokens])[:room], step.tokens
                 accepted = False
                 if step.text:  # a drafter that has nothing more to say does not end the answer
                     draft_tokens += len(for_target)
@@ -101,7 +101,7 @@ class SpecReason(AsyncEngine):
                     kept += len(for_target)
                 else:
                     step = await self._step(flight, "continue", target, [*context, *answer.tokens], room, number)
-                    for_target, for_drafter = step.tokens, self._in(drafter, step)
+                    for_target, for_drafter = step.tokens, self._in(drafter, step, [*drafters_context, *drafted])
                 drafted += for_drafter
                 shown = len(answer.stable)
                 for token in for_target:
@@ -163,11 +163,11 @@ class SpecReason(AsyncEngine):
         text = target.codec.decode([token]).strip() if token is not None else ""
         return int(text) / BEST if text in set("0123456789") else 0.0
 
-    def _in(self, model: Model, step: _Step) -> list[int]:
-        """Another model's step in the tokens of `model`."""
+    def _in(self, model: Model, step: _Step, after: Sequence[int]) -> list[int]:
+        """Another model's step in the tokens of `model`, as it goes on behind `after`."""
         if self._same_tokens and max(step.tokens, default=0) < model.codec.size:
             return step.tokens
-        return model.codec.encode(step.text, literal=True)
+        return model.codec.encode_after(step.text, after)
 
 
 def _finish(params: SamplingParams, answer: Writer, *, ended: bool) -> FinishReason | None:
