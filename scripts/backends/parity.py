@@ -22,7 +22,7 @@ import numpy as np
 from parse_engine import AsyncEngine, ParseConfig, SamplingParams
 from parse_engine.backends.base import Model, Usage
 from parse_engine.backends.load import load_pair
-from parse_engine.bench.provenance import describe, describe_models, write_json
+from parse_engine.bench.provenance import describe, with_models, write_json
 from parse_engine.bench.tasks import tiny
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.verifier import Verdict, Verifier
@@ -128,7 +128,7 @@ def main() -> None:
     }
     print(json.dumps(figures, indent=2))
     if args.output:
-        write_json(args.output, {**origin, "models": describe_models(other, None), "figures": figures})
+        write_json(args.output, {**with_models(origin, other, None), "figures": figures})
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from parse_engine.backends.base import Model
 from parse_engine.bench.batches import Block, add_blocks
-from parse_engine.bench.provenance import check_same, describe, describe_task, open_folder, write_json
+from parse_engine.bench.provenance import check_same, describe, describe_task, open_folder, with_models, write_json
 from parse_engine.bench.records import ANSWERS_FILE, RUN_FILE, Record, append, read_records, write_records
 from parse_engine.bench.tasks.base import Question, Task
 from parse_engine.config import SamplingParams
@@ -135,20 +136,23 @@ def _grow(run: Run, folder: Path, now: Mapping[str, Any]) -> None:
     run.note(command=now["command"], methods=now["methods"], tasks=now["tasks"], batches=blocks)
 
 
-def note_models(run: Run, models: Mapping[str, Mapping[str, Any]]) -> None:
-    """Say which models answer.
+def note_models(run: Run, target: Model, drafter: Model | None) -> None:
+    """Say which models answer, and how many threads compute them.
 
     Raises:
         ConfigError: the run that goes on has answers of others.
     """
     known: Mapping[str, Mapping[str, Any]] = run.info.get("models", {})
+    loaded = with_models(run.info, target, drafter)
+    models = loaded["models"]
     if run.output is not None:
         shared = [role for role in known if role in models]
         before, now = (
             {f"{role} fingerprint": each[role]["fingerprint"] for role in shared} for each in (known, models)
         )
         check_same(run.output, before, now)
-    run.note(models={**known, **models})
+    machine = run.info["machine"] if run.records else loaded["machine"]
+    run.note(models={**known, **models}, machine=machine)
 
 
 def _check_names(what: str, names: Sequence[str]) -> None:

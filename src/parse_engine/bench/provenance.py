@@ -49,6 +49,12 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def with_models(origin: Mapping[str, Any], target: Model, drafter: Model | None) -> dict[str, Any]:
+    """What `describe` says, and what loading the models decides: which they are, and how many threads compute them."""
+    machine = {**origin["machine"], "threads": _threads()}
+    return {**origin, "machine": machine, "models": describe_models(target, drafter)}
+
+
 def describe_task(task: Task, questions: Sequence[Question]) -> dict[str, Any]:
     """A task's version, and a hash of the questions asked with their references."""
     content = [(question.id, question.turns, repr(question.reference)) for question in questions]

@@ -20,7 +20,7 @@ from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
 from parse_engine.bench.batches import Batch, cut, interleave
 from parse_engine.bench.directory import Key, Run, note_models
-from parse_engine.bench.provenance import describe, describe_models, peak_memory
+from parse_engine.bench.provenance import describe, peak_memory
 from parse_engine.bench.records import ANSWERS_FILE, Record, write_records
 from parse_engine.bench.report.summary import Summary, summarize, to_plain
 from parse_engine.bench.tasks.base import Grade, Question
@@ -70,7 +70,7 @@ async def answer(run: Run, lineup: Answers) -> Summary:
     what others share. Grading happens between batches and is not timed. Questions that do not fit the models of every
     method are left out for all. A progress bar goes to stderr.
     """
-    note_models(run, describe_models(lineup.target, lineup.drafter))
+    note_models(run, lineup.target, lineup.drafter)
     fitting, left_out = _fitting(run, lineup)
     for task, ids in left_out.items():
         print(

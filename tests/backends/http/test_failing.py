@@ -98,7 +98,7 @@ def test_a_target_that_hangs(front: Callable[..., Front], faults: list[str | Non
 
 @pytest.mark.parametrize("fault", [500, "drop", "half", "polite half", "nonsense", "hang", "stall"])
 def test_a_drafter_that_fails(place: Place, fault: int | str) -> None:
-    with place.engine(draft_timeout=1 if fault in ("hang", "stall") else None) as engine:
+    with place.engine(draft_timeout=5 if fault in ("hang", "stall") else None) as engine:
         expected = alone(engine)
         place.drafter.faults = repeat(fault)
         answer = engine.generate(QUESTION, SHORT)
