@@ -25,14 +25,19 @@ CHATML = (
 )
 
 
-def byte_tokenizer(merged: tuple[str, ...] = (), template: str | None = CHATML) -> PreTrainedTokenizerFast:
+LABELS = ("Correct", "Incorrect")
+
+
+def byte_tokenizer(
+    merged: tuple[str, ...] = (), template: str | None = CHATML, labels: tuple[str, ...] = LABELS
+) -> PreTrainedTokenizerFast:
     """Every byte a token, and the labels; `merged` adds longer tokens, so that two tokenizers can disagree."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={symbol: index for index, symbol in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|end|>", "<|user|>", "<|assistant|>", "<|system|>"])
-    tokenizer.add_tokens(["Correct", "Incorrect", *merged])
+    tokenizer.add_tokens([*labels, *merged])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", name_or_path="tiny")
     fast.chat_template = template
     return fast

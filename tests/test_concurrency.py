@@ -6,14 +6,14 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from parse_engine import AsyncEngine, Engine, ParseConfig, SamplingParams
 from parse_engine.backends.base import Scores, Usage, VerifyRequest
-from parse_engine.errors import BackendError, OverloadedError, PromptError
+from parse_engine.errors import BackendError, ConfigError, OverloadedError, PromptError
 from parse_engine.text import Codec
 from parse_engine.trace import Answer, Committed, Done, Drafting, Event
 from tests.conftest import byte_tokenizer, tiny_model
@@ -25,8 +25,16 @@ TEXT = "Two and two are four.\nFour and two are six.\nSo it is six.\n"
 class Fickle(ScriptedModel):
     """Fails, or hangs, after so many tokens or at the verification; counts what is in flight and what was closed."""
 
-    def __init__(self, *args: Any, fails_after: int | None = None, hangs_after: int | None = None, **more: Any):
+    def __init__(
+        self,
+        *args: Any,
+        fails_after: int | None = None,
+        hangs_after: int | None = None,
+        fault: Exception | None = None,
+        **more: Any,
+    ):
         super().__init__(*args, **more)
+        self.fault = fault or BackendError("the engine stopped.")
         self.fails_after, self.hangs_after = fails_after, hangs_after
         self.fails_verifying = False
         self.in_flight = self.most_in_flight = 0
@@ -40,7 +48,7 @@ class Fickle(ScriptedModel):
             number = 0
             async for token in super().decode(tokens, params, max_tokens, usage):
                 if number == self.fails_after:
-                    raise BackendError("the engine stopped.")
+                    raise self.fault
                 if number == self.hangs_after:
                     await asyncio.Event().wait()
                 number += 1
@@ -64,7 +72,43 @@ def rejecting(codec: Codec, **more: Any) -> Fickle:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 20))
+    return asyncio.run(asyncio.wait_for(work, 600))
+
+
+def test_no_more_prompts_are_taken_than_twice_what_is_in_flight(codec: Codec) -> None:
+    """Behind one slow answer all others were taken, answered, and kept until it was done."""
+
+    async def check() -> None:
+        slow, taken, given, most = asyncio.Event(), 0, 0, 0
+
+        class Slow(ScriptedModel):
+            async def decode(self, tokens: Sequence[int], *args: Any) -> AsyncGenerator[int]:
+                if self.codec.encode("slow")[0] in tokens:
+                    await slow.wait()
+                async for token in super().decode(tokens, *args):
+                    yield token
+
+        def prompts() -> Iterator[str]:
+            nonlocal taken, most
+            for number in range(40):
+                taken += 1
+                most = max(most, taken - given)
+                yield "s" if number in (0, 20) else "x"
+
+        async def release() -> None:
+            for _ in range(40 * len(TEXT)):  # turns in which all others could have been answered
+                await asyncio.sleep(0)
+            slow.set()
+
+        engine = AsyncEngine(Slow(codec, TEXT), None, concurrency=3)
+        releasing = asyncio.create_task(release())
+        async for _ in engine.map(prompts(), method="target"):
+            given += 1
+        await releasing
+        assert (taken, given) == (40, 40)
+        assert most == 2 * 3
+
+    run(check())
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
@@ -91,20 +135,47 @@ def test_models_that_take_one_answer_at_a_time_get_one() -> None:
     assert [a.text for a in engine.generate(prompts, params)] == [engine.generate(p, params).text for p in prompts]
 
 
-def test_a_failing_drafter_leaves_the_answer_to_the_target(codec: Codec) -> None:
-    for drafter in (Fickle(codec, TEXT, fails_after=5), Fickle(codec, TEXT, fails_after=0)):
-        answer = Engine(rejecting(codec), drafter).generate("How many?")
-        assert answer.text == TEXT.upper()
-        assert (answer.trace.draft_tokens, answer.trace.verify_passes) == (0, 0)
-        assert "the target answered alone: the engine stopped." in answer.trace.warnings[0]
-
-
-def test_a_drafter_that_hangs_is_given_up(codec: Codec) -> None:
-    drafter = Fickle(codec, TEXT, hangs_after=5)
+@pytest.mark.parametrize(
+    ("fault", "why"), [({"fails_after": 0}, "the engine stopped."), ({"hangs_after": 0}, "longer than 0.05 s")]
+)
+def test_without_a_draft_the_target_answers_alone(codec: Codec, fault: dict[str, int], why: str) -> None:
+    drafter = Fickle(codec, TEXT, **fault)  # type: ignore[arg-type]
     answer = Engine(rejecting(codec), drafter, draft_timeout=0.05).generate("How many?")
     assert answer.text == TEXT.upper()
-    assert "longer than 0.05 s" in answer.trace.warnings[0]
+    assert (answer.trace.draft_tokens, answer.trace.verify_passes) == (0, 0)
+    assert "the target answered alone: " in answer.trace.warnings[0]
+    assert why in answer.trace.warnings[0]
     assert drafter.in_flight == 0
+
+
+LINE = "Two and two are four.\n"
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [(BackendError("the engine stopped."), "the engine stopped."), (TimeoutError(), "longer than 60 s")],
+)
+@pytest.mark.parametrize("stop", [(), ("no such text",)])
+def test_an_unfinished_draft_is_a_draft(codec: Codec, fault: Exception, why: str, stop: tuple[str, ...]) -> None:
+    """What was drafted until the time was up, or the drafter failed, was thrown away."""
+    target = Fickle(codec, TEXT[: len(LINE)] + TEXT[len(LINE) :].upper(), lambda prefix: float(prefix == LINE))
+    drafter = Fickle(codec, TEXT, fails_after=30, fault=fault)
+    engine = Engine(target, drafter, ParseConfig(delta=len(LINE)), draft_timeout=60)
+    events = list(engine.stream("How many?", SamplingParams(stop=stop)))
+    assert isinstance(events[-1], Done)
+    answer = events[-1].answer
+    assert answer.text == LINE + TEXT[len(LINE) :].upper()
+    assert (answer.trace.draft_text, answer.trace.committed_text) == (TEXT[:30], LINE)
+    assert "".join(event.text for event in events if isinstance(event, Drafting)) == TEXT[:30]
+    assert "unfinished" in answer.trace.warnings[0]
+    assert why in answer.trace.warnings[0]
+    assert drafter.in_flight == 0
+
+
+def test_an_unfinished_draft_is_no_full_answer(codec: Codec) -> None:
+    """However sure the target is of it, it goes on."""
+    answer = Engine(Fickle(codec, TEXT), Fickle(codec, TEXT, fails_after=30)).generate("How many?")
+    assert (answer.text, answer.trace.committed_tokens, answer.finish_reason) == (TEXT, 30, "stop")
 
 
 def test_a_target_that_dies_names_the_phase_and_leaves_the_text(codec: Codec) -> None:
@@ -163,12 +234,44 @@ def test_an_error_in_the_middle_reaches_the_reader_of_a_stream(codec: Codec) -> 
     assert not any(isinstance(event, Done) for event in seen)
 
 
-def test_an_error_comes_in_its_prompts_turn_and_ends_the_rest(codec: Codec) -> None:
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_error_stands_in_its_prompts_place(codec: Codec, listed: bool) -> None:
+    """One bad prompt ended all the others."""
     engine = Engine(rejecting(codec), ScriptedModel(codec, TEXT))
-    answers: list[Answer] = []
-    with pytest.raises(PromptError, match="empty"):
-        answers.extend(engine.map(["one", "two", " ", "four"]))
-    assert len(answers) == 2
+    prompts: list[Any] = ["one", " ", 5, "four", "x" * 3000, [{"role": "robot", "content": "x"}], "seven"]
+    given = engine.generate(prompts) if listed else list(engine.map(iter(prompts)))
+    assert [str(each) for each in given if isinstance(each, Answer)] == [TEXT.upper()] * 3
+    errors = {number: each for number, each in enumerate(given, start=1) if not isinstance(each, Answer)}
+    assert [*errors] == [2, 3, 5, 6]
+    for (number, error), words in zip(
+        errors.items(), ("is empty", "of type int", "beyond", "role 'robot'"), strict=True
+    ):
+        assert isinstance(error, PromptError)
+        assert str(error).startswith(f"prompt {number}: ")
+        assert words in str(error)
+
+
+def test_an_answer_that_fails_leaves_the_others(codec: Codec) -> None:
+    class Once(ScriptedModel):
+        async def decode(self, tokens: Sequence[int], *args: Any) -> AsyncGenerator[int]:
+            if self.codec.encode("z")[0] in tokens:
+                raise BackendError("the engine stopped.")
+            async for token in super().decode(tokens, *args):
+                yield token
+
+    one, error, three = Engine(Once(codec, TEXT), None).generate(["one", "z", "three"], method="target")
+    assert str(one) == str(three) == TEXT
+    assert isinstance(error, BackendError)
+    assert (error.prompt_number, str(error)) == (2, "prompt 2: the engine stopped. (phase: continue)")
+
+
+def test_what_is_wrong_with_all_prompts_is_raised(codec: Codec) -> None:
+    engine = Engine(rejecting(codec), None)
+    with pytest.raises(ConfigError, match="needs a drafter"):
+        engine.generate(["one", "two"])
+    for prompts in ("one text", 5):
+        with pytest.raises(PromptError, match="must be a list"):
+            list(engine.map(prompts, method="target"))  # type: ignore[arg-type]
 
 
 def test_a_full_queue_refuses(codec: Codec) -> None:

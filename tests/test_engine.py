@@ -9,7 +9,7 @@ import pytest
 from parse_engine import Engine, ParseConfig, SamplingParams
 from parse_engine.errors import ConfigError, ParseEngineError, PromptError
 from parse_engine.text import Codec
-from parse_engine.trace import Answer, Committed, Continuing, Done, Drafting, Method, Verified
+from parse_engine.trace import Committed, Continuing, Done, Drafting, Method, Verified
 from tests.conftest import byte_tokenizer, tiny_model
 from tests.scripted import ScriptedModel
 
@@ -193,10 +193,13 @@ def test_a_base_model_takes_texts_and_refuses_messages() -> None:
         engine.generate([{"role": "user", "content": "abc"}])
 
 
-def test_small_label_mass_is_a_warning() -> None:
-    engine = Engine(tiny_model(1), tiny_model(2), ParseConfig(min_label_mass=1.0))
-    answer: Answer = engine.generate("Hello", SamplingParams(max_tokens=10))
-    assert any("not answering the judge's question" in warning for warning in answer.trace.warnings)
+def test_small_label_mass_rejects_with_a_warning() -> None:
+    engine = Engine(tiny_model(1), tiny_model(2), ParseConfig(min_label_mass=1.0, threshold=0.0, full_threshold=0.0))
+    params = SamplingParams(max_tokens=10)
+    answer = engine.generate("Hello", params)
+    assert answer.text == engine.generate("Hello", params, method="target").text
+    assert not any(boundary.accepted for boundary in answer.trace.boundaries)
+    assert any("count as rejected" in warning for warning in answer.trace.warnings)
 
 
 def ask(codec: Codec, prompt: object, **settings: object) -> None:
@@ -295,11 +298,30 @@ def test_the_plain_target_needs_no_room_for_a_suffix(codec: Codec) -> None:
         engine.generate("?", SamplingParams(max_tokens=room))
 
 
+def test_max_tokens_that_nobody_gave_shrinks_to_the_room_that_is_left(codec: Codec) -> None:
+    """A prompt of more than the context less 512 was refused."""
+    endless, drafter = ScriptedModel(codec, TARGET, ends=False), ScriptedModel(codec, DRAFT, ends=False)
+    engine = Engine(endless, drafter, ParseConfig(delta=22))
+    long = "x" * 1900
+    for method, suffix in (("target", 0), ("draft", 0), ("parse", engine.inner.longest_suffix)):
+        answer = engine.generate(long, method=method)  # type: ignore[call-overload]
+        room = 2048 - answer.prompt_tokens - suffix
+        assert (answer.finish_reason, answer.completion_tokens) == ("length", room)
+        with pytest.raises(PromptError, match=f"Set max_tokens to {room} or less"):
+            engine.generate(long, max_tokens=room + 1, method=method)  # type: ignore[call-overload]
+    assert engine.generate("x").completion_tokens == 512
+    with pytest.raises(PromptError, match=r"with room for an answer .* Shorten the prompt"):
+        engine.generate("x" * 2048)
+    drafter.context_length = answer.prompt_tokens + 7
+    assert engine.generate(long).completion_tokens == 7  # draft and answer have one limit
+
+
 def test_prompts_that_are_no_text_get_a_clear_error(codec: Codec) -> None:
     with pytest.raises(PromptError, match="Unicode"):
         ask(codec, "a\udcff")
     for message in ({"role": "user"}, {"role": "user", "content": None}, {"role": 3, "content": "x"}, "text", 7):
         with pytest.raises(PromptError, match="chat message 2 has no text"):
             ask(codec, [{"role": "user", "content": "Hello"}, message])
-    with pytest.raises(PromptError, match="of type int"):
-        ask(codec, 7)
+    for prompt, kind in ((7, "int"), (None, "NoneType"), (b"Hello", "bytes"), ({"role": "user"}, "dict")):
+        with pytest.raises(PromptError, match=f"of type {kind}"):
+            ask(codec, prompt)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from parse_engine.backends.hf import HFModel
+from parse_engine.backends.http import HTTPModel
+from parse_engine.backends.load import LoadOptions, load_pair
 from parse_engine.config import ParseConfig
+from parse_engine.errors import ConfigError
 from parse_engine.models.fingerprint import fingerprint
 from parse_engine.models.resolve import resolve
-from parse_engine.preflight import CacheFacts, Finding, check, pair_findings, sharing_findings
+from parse_engine.prefix.verifier import prompt_judge
+from parse_engine.preflight import CacheFacts, Finding, check, judge_findings, pair_findings, sharing_findings
 from parse_engine.profile import Profile
 from parse_engine.text import Codec
 from tests.calibration.profiles import fit, make_profile
@@ -57,6 +62,52 @@ def test_tokenizers_and_templates_are_compared() -> None:
     assert [f.level for f in pair_findings(same, other)] == ["ok", "warn"]
 
 
+def test_servers_are_asked_as_they_will_be_when_the_models_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time limit and way of reading labels were those of nobody: a check could fail where `generate` did not."""
+    asked: list[dict[str, Any]] = []
+
+    def connect(url: str, **how: Any) -> SimpleNamespace:
+        asked.append({"url": url, **how})
+        known = {"prefix_caching": None, "block_size": 1, "context_length": 99, "signals": frozenset()}
+        return SimpleNamespace(name="m", fingerprint="m", codec=Codec(byte_tokenizer()), **known)
+
+    monkeypatch.setattr(HTTPModel, "connect", connect)
+    options: LoadOptions = {
+        "backend": "http",
+        "target_url": "http://x/v1",
+        "draft_url": "http://y/v1",
+        "timeout": 9.0,
+        "label_ids": False,
+    }
+    check("auto", "auto", ParseConfig(), 512, options)
+    checked = sorted(asked, key=lambda each: each["role"])
+    asked.clear()
+    load_pair("auto", "auto", **options)
+    assert checked == sorted(asked, key=lambda each: each["role"])
+    assert [(each["role"], each["read_timeout"], each["chosen_labels"]) for each in checked] == [
+        ("draft", 9.0, False),
+        ("target", 9.0, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"backend": "http"}, "needs the target's address"),
+        ({"backend": "http", "target_url": "http://127.0.0.1:1"}, "the drafter 'embedded-drafter' has no address"),
+        ({"target_options": {"quantization": "fp8"}}, "target options are vLLM's own"),
+    ],
+)
+def test_options_that_loading_refuses_are_findings(options: LoadOptions, text: str) -> None:
+    """They were found right, and `generate` refused them."""
+    [found] = [
+        f.text for f in check("embedded-target", "embedded-drafter", ParseConfig(), 512, options) if text in f.text
+    ]
+    with pytest.raises(ConfigError, match=text) as refused:
+        load_pair("embedded-target", "embedded-drafter", **options)
+    assert str(refused.value) in found
+
+
 def test_an_unknown_judge_prompt_is_a_finding() -> None:
     found = check("embedded-target", None, ParseConfig(judge_prompt="v0"), 512, {})
     assert [finding.level for finding in found if finding.level != "ok"] == ["fail"]
@@ -84,6 +135,25 @@ def test_a_judge_that_has_to_be_fitted_needs_its_profile() -> None:
     [text] = [text for text, level in said(FUSED, None).items() if level == "fail"]
     assert "judge 'fused' has to be fitted" in text
     assert "fail" not in said(FUSED, embedded_profile("verdict")).values()
+
+
+def test_what_is_known_only_at_run_time_is_said_beforehand() -> None:
+    [(text, level)] = [(t, level) for t, level in said(ParseConfig(), None).items() if "rejected" in t]
+    assert level == "ok"
+    assert "less than 10% of its probability" in text
+    assert not any("rejected" in t for t in said(ParseConfig(min_label_mass=0.0), None))
+    assert not any("rejected" in t for t in said(FUSED, embedded_profile("verdict")))
+
+
+def test_a_target_that_may_not_answer_is_a_warning() -> None:
+    """A base model, whose labels are cut into several tokens."""
+    codec = Codec(byte_tokenizer(template=None, labels=()))
+    found = list(judge_findings(prompt_judge(codec, ParseConfig()), codec, ParseConfig()))
+    cut = [finding.text for finding in found if "no single token" in finding.text]
+    assert [text.split(" is no single token")[0] for text in cut] == ["the label Correct", "the label Incorrect"]
+    assert "'C'" in cut[0]
+    assert [finding.level for finding in found if "rejected" in finding.text] == ["warn"]
+    assert all(finding.advice for finding in found if finding.level == "warn")
 
 
 @pytest.mark.parametrize(

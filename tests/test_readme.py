@@ -53,7 +53,7 @@ READ = [command for command in OURS if needs_download(command)]
 def run(*command: str | Path, cwd: Path) -> str:
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from parse_engine import Engine, ParseConfig, SamplingParams
 from parse_engine.prefix.draft import Draft
 from parse_engine.text import Codec, Writer
 from tests.conftest import byte_tokenizer
+from tests.scripted import ScriptedModel
 
 
 def metaspace_tokenizer() -> PreTrainedTokenizerFast:
@@ -16,6 +20,32 @@ def metaspace_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+
+
+WORDS = ("▁one", "▁two", "▁three", "▁four", "es", "▁▁")
+
+
+def sentencepiece_tokenizer(kind: str) -> PreTrainedTokenizerFast:
+    """As SentencePiece's are written for transformers: a space before the text, which decoding takes off; bytes for
+    what has no token. `kind` is how the space comes: legacy (Llama 2), or Metaspace's always, first or never."""
+    vocab = {token: index for index, token in enumerate(["<unk>", *(f"<0x{byte:02X}>" for byte in range(256))])}
+    merges = []
+    for piece in sorted({*"".join(WORDS)}) + [word[:end] for word in WORDS for end in range(2, len(word) + 1)]:
+        if piece not in vocab:
+            vocab[piece] = len(vocab)
+            merges += [(piece[:-1], piece[-1])] if len(piece) > 1 else []
+    tokenizer = Tokenizer(models.BPE(vocab, merges, byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    if kind == "legacy":
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=kind, split=kind != "first")
+    parts = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    tokenizer.decoder = decoders.Sequence([*parts, *([] if kind == "never" else [decoders.Strip(" ", 1, 0)])])
+    tokenizer.add_special_tokens(["<|end|>"])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<|end|>")
+
+
+KINDS = ("legacy", "always", "first", "never")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +88,63 @@ def test_a_raw_text_is_continued_with_its_space() -> None:
     draft = Draft.of(answer, codec, complete=True, max_tokens=9, after=context)
     assert (draft.text, list(draft.ends)) == (writer.text, ends)
     assert codec.decode(answer) == "three four"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("prompt", ["one two", "one two ", "one tw", "x\n", "é", " one", "one<|end|>", "one two\n\n"])
+def test_an_answer_encoded_behind_a_text_is_that_answer(kind: str, prompt: str) -> None:
+    """Where a stop text had cut a draft it was encoded as if it began a text: "one twoes" became "one two es"."""
+    codec = Codec(sentencepiece_tokenizer(kind))
+    context = codec.encode(prompt, special=True)
+    for text in (
+        "es and",
+        " three four",
+        "three four",
+        "  one",
+        " ",
+        "\nfour",
+        "\n\n  one",
+        "é",
+        " 😀.",
+        "...",
+        "",
+        "o",
+    ):
+        tokens = codec.encode_after(text, context)
+        assert codec.read(tokens, context)[0] == text
+        for end in range(len(text)):  # and so is all that a stop text may leave of it
+            assert codec.read(codec.encode_after(text[:end], context), context)[0] == text[:end]
+
+
+def test_an_answer_is_encoded_alone_where_that_is_right(codec: Codec) -> None:
+    assert codec.encode_after(" one<|end|>", codec.encode("two")) == codec.encode(" one<|end|>", literal=True)
+
+
+class Continuing(ScriptedModel):
+    """Goes on behind a raw prompt with the tokens that its text has there."""
+
+    def __init__(self, codec: Codec, prompt: str, answer: str) -> None:
+        super().__init__(codec, "")
+        self.start = len(codec.encode(prompt, special=True))
+        self.answer = codec.encode(prompt + answer, special=True)[self.start :]
+
+    def _script(self, tokens: Sequence[int]) -> list[int]:
+        return [*self.answer[len(tokens) - self.start :], *self.eos]
+
+
+@pytest.mark.parametrize(("target", "drafter"), [*zip(KINDS, KINDS, strict=True), ("legacy", "always"), ("first", "")])
+@pytest.mark.parametrize("answer", [" three four one", "es three four one", "\nthree four one", "  three four one"])
+def test_a_stop_text_cuts_a_raw_answer_and_changes_nothing_before_it(target: str, drafter: str, answer: str) -> None:
+    """The answer had one space more than without the stop text."""
+    codecs = [Codec(sentencepiece_tokenizer(kind) if kind else byte_tokenizer()) for kind in (target, drafter)]
+    engine = Engine(*(Continuing(codec, "one two", answer) for codec in codecs), ParseConfig(judge="likelihood"))
+    with engine:
+        for stop in ((), ("four",), (" four",), ("ur",), ("ee fo",), ("one",)):
+            params, cut = SamplingParams(stop=stop), answer.find(*stop) if stop else len(answer)
+            kept = engine.generate("one two", params, raw=True)
+            assert kept.text == answer[:cut]
+            assert kept.trace.committed_text == kept.trace.draft_text == answer[:cut]
+            assert engine.generate("one two", params, raw=True, method="target").text == answer[:cut]
 
 
 def test_same_tokens(codec: Codec) -> None:

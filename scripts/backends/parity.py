@@ -22,7 +22,7 @@ import numpy as np
 from parse_engine import AsyncEngine, ParseConfig, SamplingParams
 from parse_engine.backends.base import Model, Usage
 from parse_engine.backends.load import load_pair
-from parse_engine.bench.provenance import describe, describe_models, write_json
+from parse_engine.bench.provenance import describe, with_models, write_json
 from parse_engine.bench.tasks import tiny
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.verifier import Verdict, Verifier
@@ -44,7 +44,8 @@ async def drafts(model: Model, questions: list[str], max_tokens: int) -> list[tu
     """Context and draft for each question; every second draft has a mistake."""
     rng, pairs = random.Random(0), []
     engine = AsyncEngine(model, None)
-    answers = [a async for a in engine.map(questions, SamplingParams(max_tokens=max_tokens), method="target")]
+    params = SamplingParams(max_tokens=max_tokens)
+    answers = await asyncio.gather(*(engine.generate(question, params, method="target") for question in questions))
     for number, (question, answer) in enumerate(zip(questions, answers, strict=True)):
         text = with_a_mistake(answer.text, rng) if number % 2 else answer.text
         context = model.codec.encode(model.codec.render([{"role": "user", "content": question}]))
@@ -127,7 +128,7 @@ def main() -> None:
     }
     print(json.dumps(figures, indent=2))
     if args.output:
-        write_json(args.output, {**origin, "models": describe_models(other, None), "figures": figures})
+        write_json(args.output, {**with_models(origin, other, None), "figures": figures})
 
 
 if __name__ == "__main__":

@@ -12,35 +12,96 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from parse_engine.blocking import Engine
+    from parse_engine.calibration.audit import Audit
     from parse_engine.config import ParseConfig, SamplingParams
     from parse_engine.engine import AsyncEngine
-    from parse_engine.errors import ParseEngineError
+    from parse_engine.errors import (
+        BackendError,
+        ClosedError,
+        ConfigError,
+        DataError,
+        DeviceError,
+        DownloadError,
+        ModelError,
+        ModelNotFoundError,
+        OverloadedError,
+        ParseEngineError,
+        PromptError,
+        UnsupportedModelError,
+    )
     from parse_engine.profile import Profile
-    from parse_engine.trace import Answer, BoundaryVerdict, Seconds, Trace
+    from parse_engine.trace import (
+        Answer,
+        BoundaryVerdict,
+        Committed,
+        Continuing,
+        Done,
+        Drafting,
+        Event,
+        Seconds,
+        Trace,
+        Verified,
+    )
 
 _HOMES = {
     "Answer": "trace",
     "AsyncEngine": "engine",
+    "Audit": "calibration.audit",
+    "BackendError": "errors",
     "BoundaryVerdict": "trace",
+    "ClosedError": "errors",
+    "Committed": "trace",
+    "ConfigError": "errors",
+    "Continuing": "trace",
+    "DataError": "errors",
+    "DeviceError": "errors",
+    "Done": "trace",
+    "DownloadError": "errors",
+    "Drafting": "trace",
     "Engine": "blocking",
+    "Event": "trace",
+    "ModelError": "errors",
+    "ModelNotFoundError": "errors",
+    "OverloadedError": "errors",
     "ParseConfig": "config",
     "ParseEngineError": "errors",
     "Profile": "profile",
+    "PromptError": "errors",
     "SamplingParams": "config",
     "Seconds": "trace",
     "Trace": "trace",
+    "UnsupportedModelError": "errors",
+    "Verified": "trace",
 }
 __all__ = [
     "Answer",
     "AsyncEngine",
+    "Audit",
+    "BackendError",
     "BoundaryVerdict",
+    "ClosedError",
+    "Committed",
+    "ConfigError",
+    "Continuing",
+    "DataError",
+    "DeviceError",
+    "Done",
+    "DownloadError",
+    "Drafting",
     "Engine",
+    "Event",
+    "ModelError",
+    "ModelNotFoundError",
+    "OverloadedError",
     "ParseConfig",
     "ParseEngineError",
     "Profile",
+    "PromptError",
     "SamplingParams",
     "Seconds",
     "Trace",
+    "UnsupportedModelError",
+    "Verified",
     "__version__",
 ]
 

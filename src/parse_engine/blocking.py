@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from parse_engine.backends.base import Model
-from parse_engine.config import ParseConfig, SamplingParams
-from parse_engine.engine import AsyncEngine
+from parse_engine.config import ParseConfig
+from parse_engine.engine import CLOSED, AsyncEngine
+from parse_engine.errors import ClosedError, ParseEngineError
 from parse_engine.loadable import EngineOptions, Loadable
 from parse_engine.prompt import Prompt
-from parse_engine.text import Message
-from parse_engine.trace import Answer, Event, Method
+from parse_engine.request import Params, RequestOptions
+from parse_engine.trace import Answer, Event
 
 T = TypeVar("T")
 
-_LONGEST_CLEANUP = 10.0  # seconds that an interrupted answer has to stop its models
+_LONGEST_CLEANUP = 10.0  # seconds that interrupted answers have to stop their models
 
 
 class Engine(Loadable):
@@ -30,14 +33,16 @@ class Engine(Loadable):
     """
 
     def __init__(
-        self, target: Model, drafter: Model | None, config: ParseConfig | None = None, **options: Unpack[EngineOptions]
+        self,
+        target: Model,
+        drafter: Model | None,
+        config: ParseConfig | Mapping[str, Any] | None = None,
+        **options: Unpack[EngineOptions],
     ):
         """Use two loaded models; `drafter` may be None for method `target`."""
         self.inner = AsyncEngine(target, drafter, config, **options)
-        self._loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=self._loop.run_forever, name="parse-engine", daemon=True)
-        thread.start()
-        self._stop = weakref.finalize(self, _stop, self._loop, thread)
+        self._loop = _Loop()
+        self._stop = weakref.finalize(self, self._loop.stop)  # at the interpreter's exit too
 
     @property
     def target(self) -> Model:
@@ -54,65 +59,64 @@ class Engine(Loadable):
 
     @overload
     def generate(  # type: ignore[overload-overlap]  # a text is also a sequence of texts; it is one prompt
-        self,
-        prompt: str | Sequence[Message],
-        params: SamplingParams | None = None,
-        *,
-        method: Method = "parse",
-        raw: bool = False,
+        self, prompt: Prompt, params: Params = None, **options: Unpack[RequestOptions]
     ) -> Answer: ...
     @overload
     def generate(
-        self,
-        prompt: Sequence[str] | Sequence[Sequence[Message]],
-        params: SamplingParams | None = None,
-        *,
-        method: Method = "parse",
-        raw: bool = False,
-    ) -> list[Answer]: ...
+        self, prompt: Sequence[Prompt], params: Params = None, **options: Unpack[RequestOptions]
+    ) -> list[Answer | ParseEngineError]: ...
     def generate(
-        self, prompt: Any, params: SamplingParams | None = None, *, method: Method = "parse", raw: bool = False
-    ) -> Answer | list[Answer]:
+        self, prompt: Any, params: Params = None, **options: Unpack[RequestOptions]
+    ) -> Answer | list[Answer | ParseEngineError]:
         """Answer a prompt: a question, a list of chat messages, or with `raw` a text to be continued as it stands.
 
-        A list of prompts is answered concurrently and gives a list of answers in the same order.
+        A list of prompts is answered concurrently and gives a list of answers in the same order, as `map` does: in the
+        place of a prompt that cannot be answered stands the error.
 
         Raises:
             PromptError: the prompt is empty or too long.
-            ConfigError: the method needs a drafter and there is none.
+            ConfigError: an option is not allowed, or the method needs a drafter and there is none.
             BackendError: the target failed; the error names the phase and has the text so far.
+            ClosedError: the engine was closed, before or meanwhile.
         """
-        several = isinstance(prompt, Sequence) and not isinstance(prompt, str) and prompt
+        several = isinstance(prompt, Sequence) and not isinstance(prompt, str | bytes) and prompt
         if several and not isinstance(prompt[0], Mapping):
-            return list(self.map(prompt, params, method=method, raw=raw))
-        return self.run(self.inner.generate(prompt, params, method=method, raw=raw))
+            return list(self.map(prompt, params, **options))
+        return self._loop.run(self.inner.generate(prompt, params, **options))
 
-    def stream(
-        self, prompt: Prompt, params: SamplingParams | None = None, *, method: Method = "parse", raw: bool = False
-    ) -> Generator[Event]:
+    def check(self, prompt: Prompt, params: Params = None, **options: Unpack[RequestOptions]) -> None:
+        """Refuse what `generate` would refuse before the models are asked, with the same errors."""
+        self.inner.check(prompt, params, **options)
+
+    def stream(self, prompt: Prompt, params: Params = None, **options: Unpack[RequestOptions]) -> Generator[Event]:
         """One answer as it is decided: events of trace.py, the last of them `Done`."""
-        return self._iterate(self.inner.stream(prompt, params, method=method, raw=raw))
+        yield from self._loop.iterate(self.inner.stream(prompt, params, **options))  # keeps the engine
 
     def map(
-        self,
-        prompts: Iterable[Prompt],
-        params: SamplingParams | None = None,
-        *,
-        method: Method = "parse",
-        raw: bool = False,
-    ) -> Generator[Answer]:
-        """Answer many prompts concurrently; answers come in the order of the prompts, as soon as they are there."""
-        return self._iterate(self.inner.map(prompts, params, method=method, raw=raw))
+        self, prompts: Iterable[Prompt], params: Params = None, **options: Unpack[RequestOptions]
+    ) -> Generator[Answer | ParseEngineError]:
+        """Answer many prompts concurrently; answers come in the order of the prompts, as soon as they are there.
+
+        In the place of a prompt that cannot be answered stands the error, which names its number; the others are
+        answered. What is wrong with all of them (ConfigError, ClosedError) is raised.
+        """
+        yield from self._loop.iterate(self.inner.map(prompts, params, **options))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for a coroutine of `inner`; an interrupt (Ctrl-C) cancels it and waits until it has cleaned up."""
+        return self._loop.run(work)
 
     def forget(self) -> bool:
         """Empty the models' prefix caches, and whether all could be emptied; see `AsyncEngine.forget`."""
-        return self.run(self.inner.forget())
+        return self._loop.run(self.inner.forget())
 
     def close(self) -> None:
-        """Free the models; no call may follow."""
-        if self._stop.alive:
-            self.run(self.inner.close())
-            self._stop()
+        """End the answers under way, whose callers get ClosedError, and free the models. A second call does nothing."""
+        with suppress(ClosedError):
+            try:
+                self._loop.run(self.inner.close())
+            finally:
+                self._stop()
 
     def __enter__(self) -> Self:
         return self
@@ -122,8 +126,25 @@ class Engine(Loadable):
     ) -> None:
         self.close()
 
+
+class _Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
+        self._stopping = asyncio.Event()
+        self._is_open = True
+        self._lock = threading.Lock()  # nothing is handed over to a loop that is being stopped
+        self._thread = threading.Thread(target=self._turn, name="parse-engine", daemon=True)
+        self._thread.start()
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for a coroutine of `inner`; an interrupt (Ctrl-C) cancels it and waits until it has cleaned up."""
+        """Wait for a coroutine; an interrupt (Ctrl-C) cancels it and waits until it has cleaned up.
+
+        Raises:
+            ClosedError: the loop was stopped, before or meanwhile.
+        """
         ended = threading.Event()
 
         async def watched() -> T:
@@ -132,15 +153,23 @@ class Engine(Loadable):
             finally:
                 ended.set()
 
-        future = asyncio.run_coroutine_threadsafe(watched(), self._loop)
+        with self._lock:
+            if not self._is_open:
+                work.close()
+                raise ClosedError(CLOSED)
+            future = asyncio.run_coroutine_threadsafe(watched(), self._loop)
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise ClosedError(CLOSED) from None
         except KeyboardInterrupt:
             if future.cancel():
                 ended.wait(_LONGEST_CLEANUP)
             raise
 
-    def _iterate(self, items: AsyncGenerator[T]) -> Generator[T]:
+    def iterate(self, items: AsyncGenerator[T]) -> Generator[T]:
+        """The same for an asynchronous generator, which is closed at the end."""
+
         async def following() -> T | None:
             return await anext(items, None)
 
@@ -148,11 +177,19 @@ class Engine(Loadable):
             while (item := self.run(following())) is not None:
                 yield item
         finally:
-            self.run(items.aclose())
+            with suppress(ClosedError):  # then it has been closed with the loop
+                self.run(items.aclose())
 
+    def stop(self) -> None:
+        """Cancel what still runs, and end the thread."""
+        with self._lock:
+            if not self._is_open:
+                return
+            self._is_open = False
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        if self._thread is not threading.current_thread():  # a forgotten engine may be collected in its own thread
+            self._thread.join(_LONGEST_CLEANUP)
 
-def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    loop.call_soon_threadsafe(loop.stop)
-    if thread is not threading.current_thread():  # a forgotten engine may be collected in its own thread
-        thread.join()
-        loop.close()
+    def _turn(self) -> None:
+        with self._runner:  # which cancels what is left, closes generators that are left open, and then the loop
+            self._runner.run(self._stopping.wait())

@@ -28,8 +28,11 @@ def choices(literal: Any) -> tuple[str, ...]:
     return typing.get_args(literal)
 
 
-class _Checked:
-    """Type checks and unknown-key errors shared by the settings below."""
+DEFAULT_MAX_TOKENS = 512
+
+
+class Checked:
+    """Type checks and unknown-key errors, which settings share."""
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -39,19 +42,34 @@ class _Checked:
             ConfigError: a key is unknown, or a value has the wrong type or is out of range.
         """
         known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
-        clean = {key.replace("-", "_"): value for key, value in values.items()}
+        clean = {str(key).replace("-", "_"): value for key, value in values.items()}
         for key in clean:
             if key not in known:
                 allowed = ", ".join(sorted(known))
                 raise ConfigError(f"unknown setting '{key}'.{did_you_mean(key, known)} Known settings: {allowed}.")
         return cls(**clean)
 
+    @classmethod
+    def of(cls, given: Self | Mapping[str, Any] | None, **changes: Any) -> Self:
+        """What was given as such, as plain data, or not at all, with `changes` on top.
+
+        Raises:
+            ConfigError: as `from_mapping`, or something else was given.
+        """
+        if isinstance(given, cls):
+            settings = given
+        elif given is None or isinstance(given, Mapping):
+            settings = cls.from_mapping(given or {})
+        else:
+            raise ConfigError(f"{given!r} was given where {cls.__name__} or a mapping of its fields belongs.")
+        if not changes:
+            return settings
+        own = {f.name: getattr(settings, f.name) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        return cls.from_mapping({**own, **changes})
+
     def _check_types(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for f in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, f.name)
-            if not _fits(value, hints[f.name]):
-                raise ConfigError(f"{f.name} is {value!r}; it must be {_describe(hints[f.name])}.")
+        names = [f.name for f in dataclasses.fields(self)]  # type: ignore[arg-type]
+        check_options({name: getattr(self, name) for name in names}, type(self))
 
     def _check_range(self, name: str, low: float, high: float | None = None) -> None:
         value = getattr(self, name)
@@ -60,19 +78,33 @@ class _Checked:
             raise ConfigError(f"{name} is {value!r}; it must be {allowed}.")
 
 
+def check_options(given: Mapping[str, Any], known: type) -> None:
+    """Refuse what the annotations of `known` (a TypedDict or a dataclass) do not have, or have of another type.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    hints = typing.get_type_hints(known)
+    for name, value in given.items():
+        if name not in hints:
+            raise ConfigError(f"unknown option '{name}'.{did_you_mean(name, hints)} Known options: {', '.join(hints)}.")
+        if not _fits(value, hints[name]):
+            raise ConfigError(f"{name} is {value!r}; it must be {_describe(hints[name])}.")
+
+
 def _fits(value: Any, hint: Any) -> bool:
     origin = typing.get_origin(hint)
     if origin is Literal:
         return value in typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, part) for part in typing.get_args(hint))
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(item, typing.get_args(hint)[0]) for item in value)
+    if origin in (tuple, list):
+        return isinstance(value, origin) and all(_fits(item, typing.get_args(hint)[0]) for item in value)
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
+    return isinstance(value, origin or hint)
 
 
 def _describe(hint: Any) -> str:
@@ -80,19 +112,21 @@ def _describe(hint: Any) -> str:
     if origin is Literal:
         return " or ".join(repr(choice) for choice in typing.get_args(hint))
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_describe(part) for part in typing.get_args(hint))
-    if origin is tuple:
+        return " or ".join(dict.fromkeys(_describe(part) for part in typing.get_args(hint)))
+    if origin in (tuple, list):
         return f"a list of {_describe(typing.get_args(hint)[0])}"
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "nothing"}
-    return names.get(hint, str(hint))
+    names[Mapping] = "a mapping"
+    return names.get(origin or hint, f"a {hint.__name__}" if isinstance(hint, type) else str(hint))
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplingParams(_Checked):
+class SamplingParams(Checked):
     """How the answer is decoded, by the drafter and by the target alike."""
 
-    max_tokens: int = 512
-    """Most tokens of the answer, counted in the target's tokens, end-of-turn token excluded."""
+    max_tokens: int | None = None
+    """Most tokens of the answer, counted in the target's tokens, end-of-turn token excluded. Not given: 512, or the
+    room that the prompt leaves in the context where that is less."""
     temperature: float = 0.0
     """0 is greedy."""
     top_p: float = 1.0
@@ -106,7 +140,8 @@ class SamplingParams(_Checked):
         stop = (self.stop,) if isinstance(self.stop, str) else self.stop
         object.__setattr__(self, "stop", tuple(stop) if isinstance(stop, list) else stop)
         self._check_types()
-        self._check_range("max_tokens", 1)
+        if self.max_tokens is not None:
+            self._check_range("max_tokens", 1)
         self._check_range("temperature", 0)
         self._check_range("top_p", 0, 1)
         if self.top_p == 0:
@@ -117,12 +152,17 @@ class SamplingParams(_Checked):
             raise ConfigError("stop has an empty text; every stop text must have at least one character.")
 
     @property
+    def most_tokens(self) -> int:
+        """`max_tokens`, or what stands for it where nobody gave it and there is room."""
+        return DEFAULT_MAX_TOKENS if self.max_tokens is None else self.max_tokens
+
+    @property
     def greedy(self) -> bool:
         return self.temperature == 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParseConfig(_Checked):
+class ParseConfig(Checked):
     """How drafts are judged (PARSE, arXiv 2605.04263; where the paper is silent the values are ours)."""
 
     judge: Judge = "prompt"
@@ -145,7 +185,7 @@ class ParseConfig(_Checked):
     judge_suffix: str | None = None
     """Raw text put after a prefix instead of the suffix made from the chat template."""
     min_label_mass: float = 0.1
-    """Warn when the labels' share of the verdict's probability is below this."""
+    """A prefix is rejected, with a warning, when the labels' share of the verdict's probability is below this."""
 
     def __post_init__(self) -> None:
         self._check_types()

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Any, Self, Unpack
 
-from parse_engine.backends.base import Model, Usage
+from parse_engine.backends.base import Model
 from parse_engine.clock import Clock, Phase
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.errors import (
     BackendError,
+    ClosedError,
     ConfigError,
     DeviceError,
     OverloadedError,
+    ParseEngineError,
     PromptError,
     UnsupportedModelError,
 )
-from parse_engine.loadable import Loadable
+from parse_engine.flight import Flight, read
+from parse_engine.loadable import EngineOptions, Loadable, check_engine_options, read_profile
 from parse_engine.prefix.draft import NO_DRAFT, Draft, Drafted
 from parse_engine.prefix.verifier import Verdict, Verifier
-from parse_engine.profile import Profile
-from parse_engine.prompt import Prompt, encode
+from parse_engine.prompt import Prompt
+from parse_engine.request import Params, Request, RequestOptions
 from parse_engine.text import Writer
 from parse_engine.trace import (
     Answer,
@@ -43,132 +45,109 @@ from parse_engine.trace import (
 NO_PROMISE = "the profile promises nothing for any setting, so the target answers alone."
 
 
-@dataclass(frozen=True)
-class Flight:
-    """One answer under way: how it is decoded, who hears of it, and what it has taken so far."""
-
-    params: SamplingParams
-    raw: bool
-    listener: Callable[[Event], None]
-    clock: Clock = field(default_factory=Clock)
-    target: Usage = field(default_factory=Usage)
-    drafter: Usage = field(default_factory=Usage)
-    warnings: list[str] = field(default_factory=list)
-
-    def emit(self, event: Event) -> None:
-        if isinstance(event, Committed | Continuing) and event.text:
-            self.clock.first()
-        self.listener(event)
+CLOSED = "the engine was closed. Make another one."
 
 
 class AsyncEngine(Loadable):
     """Answers prompts with a target and a drafter, many at a time where the models can. For servers.
 
-    Use it in one event loop. Cancelling a call ends its answer and stops the models' work on it. `Engine` is the same
-    for ordinary code.
+    Use it in one event loop, as a context manager (`async with`) or with `close` at the end. Cancelling a call ends its
+    answer and stops the models' work on it. `Engine` is the same for ordinary code.
     """
 
     def __init__(
         self,
         target: Model,
         drafter: Model | None,
-        config: ParseConfig | None = None,
-        *,
-        thinking: bool | None = None,
-        concurrency: int | None = None,
-        max_waiting: int | None = None,
-        draft_timeout: float | None = None,
-        profile: Profile | None = None,
+        config: ParseConfig | Mapping[str, Any] | None = None,
+        **options: Unpack[EngineOptions],
     ):
-        """Use two loaded models; `drafter` may be None for method `target`. The options are `EngineOptions`.
+        """Use two loaded models; `drafter` may be None for method `target`.
 
         Raises:
-            ConfigError: the profile is of other models.
+            ConfigError: an option is unknown, of the wrong type or out of range, or the profile is of other models.
             UnsupportedModelError: the target's tokenizer or template cannot carry the judge.
         """
+        check_engine_options(options)
         self.target = target
         self.drafter = drafter
+        self.profile = profile = read_profile(options.get("profile"))
         if profile is not None:
             profile.check(target, drafter)
-        self.profile = profile
         self._falls_back = profile is not None and config is None and profile.config is None
-        self.config = config or (profile and profile.config) or ParseConfig()
-        self.thinking = thinking
+        self.config = ParseConfig.of(config if config is not None or profile is None else profile.config)
         self.verifier = Verifier(target, self.config, profile.fits if profile else None) if drafter else None
         if drafter and self.verifier and self.verifier.wants_drafter and "sampled" not in drafter.signals:
             raise UnsupportedModelError(
                 f"judge '{self.config.judge}' reads the log-probabilities of the drafter {drafter.name}, which its "
                 "back end does not tell. Use another judge or back end."
             )
-        self.draft_timeout = draft_timeout
+        self.draft_timeout = options.get("draft_timeout")
         self._same_tokens = drafter is not None and drafter.codec.same_tokens_as(target.codec)
         most = min(model.concurrency for model in (target, drafter) if model is not None)
-        self.concurrency = most if concurrency is None else min(concurrency, most)
+        self.concurrency = min(options.get("concurrency") or most, most)
         self._turn = asyncio.Semaphore(self.concurrency)
-        self._max_waiting = max_waiting
+        self._max_waiting = options.get("max_waiting")
         self._waiting = 0
+        self._under_way: set[asyncio.Task[Answer]] = set()
+        self._closed = False
+        self._closing = asyncio.Lock()
+        self._owned = AsyncExitStack()  # closes all, even if one of them fails
+        for model in self._models:
+            self._owned.push_async_callback(model.close)
 
-    async def generate(
-        self, prompt: Prompt, params: SamplingParams | None = None, *, method: Method = "parse", raw: bool = False
-    ) -> Answer:
+    async def generate(self, prompt: Prompt, params: Params = None, **options: Unpack[RequestOptions]) -> Answer:
         """Answer a prompt: a question, a list of chat messages, or with `raw` a text to be continued as it stands.
 
         Raises:
             PromptError: the prompt is empty or too long.
-            ConfigError: the method needs a drafter and there is none.
+            ConfigError: an option is not allowed, or the method needs a drafter and there is none.
             OverloadedError: more than `max_waiting` answers are waiting already.
             BackendError: the target failed; the error names the phase and has the text so far.
+            ClosedError: the engine was closed, before or meanwhile.
         """
-        return await self._admitted(prompt, params, method, raw, lambda event: None)
+        return await self._result(self._start(Request.of(prompt, params, options)))
 
-    def check(
-        self, prompt: Prompt, params: SamplingParams | None = None, *, method: Method = "parse", raw: bool = False
-    ) -> None:
-        """Refuse what `generate` would refuse before the models are asked.
-
-        Raises:
-            PromptError: the prompt is empty or too long.
-            ConfigError: the method needs a drafter and there is none.
-        """
-        flight = Flight(params or SamplingParams(), raw, lambda event: None)
-        self.tokens(self._model_of(method), prompt, flight, judged=method == "parse")
-        if method == "parse":
-            self.tokens(self._model_of("draft"), prompt, flight)
+    def check(self, prompt: Prompt, params: Params = None, **options: Unpack[RequestOptions]) -> None:
+        """Refuse what `generate` would refuse before the models are asked, with the same errors."""
+        self._check_open()
+        self.begin(self._as_promised(Request.of(prompt, params, options)))
 
     async def stream(
-        self, prompt: Prompt, params: SamplingParams | None = None, *, method: Method = "parse", raw: bool = False
+        self, prompt: Prompt, params: Params = None, **options: Unpack[RequestOptions]
     ) -> AsyncGenerator[Event]:
         """The same, as it is decided: events of trace.py, the last of them `Done`. Closing it ends the answer."""
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        task = asyncio.create_task(self._admitted(prompt, params, method, raw, events.put_nowait))
+        task = self._start(Request.of(prompt, params, options), events.put_nowait)
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while (event := await events.get()) is not None:
                 yield event
-            yield Done(task.result())
+            yield Done(await self._result(task))
         finally:
             await cancel([task])
 
     async def map(
-        self,
-        prompts: Iterable[Prompt],
-        params: SamplingParams | None = None,
-        *,
-        method: Method = "parse",
-        raw: bool = False,
-    ) -> AsyncGenerator[Answer]:
+        self, prompts: Iterable[Prompt], params: Params = None, **options: Unpack[RequestOptions]
+    ) -> AsyncGenerator[Answer | ParseEngineError]:
         """Answer many prompts, `concurrency` at a time; answers come in the order of the prompts.
 
-        An error comes in its prompt's turn and ends the rest. Prompts are taken as there is room for them.
+        In the place of a prompt that cannot be answered stands the error, which names its number; the others are
+        answered. What is wrong with all of them (ConfigError, ClosedError) is raised. Prompts are taken as there is
+        room for them: behind a slow answer at most twice `concurrency`.
         """
-        started: deque[asyncio.Task[Answer]] = deque()
+        if isinstance(prompts, str) or not isinstance(prompts, Iterable):
+            raise PromptError(f"prompts is of type {type(prompts).__name__}; it must be a list, or another iterable.")
+        asked = Request.of("", params, options)
+        started: deque[asyncio.Task[Answer | ParseEngineError]] = deque()
         try:
-            for prompt in prompts:
-                started.append(asyncio.create_task(self.generate(prompt, params, method=method, raw=raw)))
+            for number, prompt in enumerate(prompts, start=1):
+                started.append(asyncio.create_task(self._one_of_many(replace(asked, prompt=prompt), number)))
                 while len(running := [task for task in started if not task.done()]) >= self.concurrency:
                     await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                while started and started[0].done():
-                    yield started.popleft().result()
+                while started and (started[0].done() or len(started) >= 2 * self.concurrency):
+                    yield await started[0]
+                    started.popleft()
             while started:
                 yield await started[0]
                 started.popleft()
@@ -180,34 +159,80 @@ class AsyncEngine(Loadable):
 
         Whether all could be emptied: servers may keep theirs.
         """
-        models = [model for model in (self.target, self.drafter) if model is not None]
-        return all([await model.forget() for model in models])
+        self._check_open()
+        return all([await model.forget() for model in self._models])
 
     async def close(self) -> None:
-        """Free the models; no call may follow."""
-        for model in (self.target, self.drafter):
-            if model is not None:
-                await model.close()
+        """End the answers under way, whose callers get ClosedError, and free the models. A second call does nothing."""
+        self._closed = True
+        async with self._closing:
+            await cancel(self._under_way)
+            await self._owned.aclose()
 
-    async def _admitted(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None,
-        method: Method,
-        raw: bool,
-        emit: Callable[[Event], None],
-    ) -> Answer:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def _models(self) -> list[Model]:
+        """Target and drafter, which may be one."""
+        return [self.target] if self.drafter is None or self.drafter is self.target else [self.target, self.drafter]
+
+    @property
+    def longest_suffix(self) -> int:
+        """Most tokens that the target reads behind a judged answer."""
+        return self.verifier.longest_suffix if self.verifier else 0
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(CLOSED)
+
+    def _start(self, request: Request, listener: Callable[[Event], None] = lambda event: None) -> asyncio.Task[Answer]:
+        """An answer under way, until it is done or `close` ends it."""
+        self._check_open()
+        task = asyncio.create_task(self._admitted(request, listener))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def _result(self, task: asyncio.Task[Answer]) -> Answer:
+        try:
+            return await task
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if self._closed and caller is not None and not caller.cancelling():
+                raise ClosedError("the engine was closed before the answer was finished.") from None
+            raise
+
+    async def _one_of_many(self, request: Request, number: int) -> Answer | ParseEngineError:
+        try:
+            return await self._result(self._start(request))
+        except (ConfigError, ClosedError):
+            raise
+        except ParseEngineError as error:
+            error.prompt_number = number
+            return error
+
+    def _as_promised(self, request: Request) -> Request:
+        """The target answers alone where a profile promises nothing."""
+        return replace(request, method="target") if self._falls_back and request.method == "parse" else request
+
+    async def _admitted(self, request: Request, listener: Callable[[Event], None]) -> Answer:
         async with self._room():
-            flight = Flight(params or SamplingParams(), raw, emit)
+            flight = self.begin(self._as_promised(request), listener)
             if self.verifier and self.verifier.wants_drafter:
                 flight.drafter.logprobs = []
-            if method == "parse" and self._falls_back:
+            if flight.request.method != request.method:
                 flight.warnings.append(NO_PROMISE)
-                method = "target"
-            elif method == "parse" and self.profile is not None:
-                departures = self.profile.departures(self.config, flight.params)
+            elif request.method == "parse" and self.profile is not None:
+                params = replace(request.params, max_tokens=flight.max_tokens)
+                departures = self.profile.departures(
+                    self.config, params, request.prompt, raw=request.raw, thinking=request.thinking
+                )
                 flight.warnings.extend(f"the profile promises nothing for {each}." for each in departures)
-            return await self._answer(prompt, flight, method)
+            return await self._answer(flight)
 
     @asynccontextmanager
     async def _room(self) -> AsyncIterator[None]:
@@ -224,24 +249,23 @@ class AsyncEngine(Loadable):
         finally:
             self._turn.release()
 
-    async def _answer(self, prompt: Prompt, flight: Flight, method: Method) -> Answer:
+    async def _answer(self, flight: Flight) -> Answer:
         """The loop."""
-        params, clock = flight.params, flight.clock
-        model = self._model_of(method)
-        context = self.tokens(model, prompt, flight, judged=method == "parse")
-        answer = Writer(model.codec, params.stop, after=context if flight.raw else ())
+        request, context, clock = flight.request, flight.context, flight.clock
+        method, model = request.method, self._model_of(request.method)
+        answer = Writer(model.codec, request.params.stop, after=context if request.raw else ())
         draft, verdict = NO_DRAFT, Verdict()
         finish: FinishReason | None = None
         try:
             if method == "parse":
                 assert self.verifier is not None
-                draft = await self.draft(prompt, context, flight)
-                judging = self.verifier.verify(context, draft, flight.target, greedy=params.greedy)
+                draft = await self.draft(flight)
+                judging = self.verifier.verify(context, draft, flight.target, greedy=request.params.greedy)
                 verdict = await clock.timed("verify", judging)
                 flight.emit(Verified(draft.text, verdict.boundaries, verdict.offsets(draft)))
                 for token in draft.tokens[: verdict.committed]:
                     answer.push(token)
-                finish = "stop" if answer.stopped else _finish_of_kept(draft, verdict, params)
+                finish = "stop" if answer.stopped else _finish_of_kept(draft, verdict, flight.max_tokens)
                 flight.emit(Committed(answer.text if finish else answer.stable))
             committed, committed_text = len(answer.tokens), answer.text
             if finish is None:
@@ -267,25 +291,26 @@ class AsyncEngine(Loadable):
         )
         return Answer(answer.text, finish, len(context), len(answer.tokens), trace)
 
-    async def draft(self, prompt: Prompt, context: Sequence[int], flight: Flight) -> Draft:
-        """The drafter's whole answer, in the target's tokens; none when the drafter fails or is too slow.
-
-        `context` is the prompt in the target's tokens.
-        """
-        drafter, codec = self._model_of("draft"), self.target.codec
-        drafters_context = self.tokens(drafter, prompt, flight)
-        after = drafters_context if flight.raw else ()
-        written = Writer(drafter.codec, flight.params.stop, after)
+    async def draft(self, flight: Flight) -> Draft:
+        """The drafter's answer in the target's tokens: all of it, or what it has when the drafter fails or is slow."""
+        drafter, codec, raw = self._model_of("draft"), self.target.codec, flight.request.raw
+        after = flight.drafters_context if raw else ()
+        written = Writer(drafter.codec, flight.request.params.stop, after)
         try:
             async with asyncio.timeout(self.draft_timeout):
-                finish = await _write(flight, "draft", drafter, drafters_context, written, Drafting)
+                finish = await _write(flight, "draft", drafter, flight.drafters_context, written, Drafting)
         except (BackendError, DeviceError, TimeoutError) as error:
             why = str(error) or f"the draft took longer than {self.draft_timeout:g} s."
-            flight.warnings.append(f"there is no draft, the target answered alone: {why}")
-            return NO_DRAFT
+            if not written.tokens:
+                flight.warnings.append(f"there is no draft, the target answered alone: {why}")
+                return NO_DRAFT
+            flight.warnings.append(f"the draft is unfinished, and judged as far as it had come: {why}")
+            if held := written.text[len(written.stable) :]:
+                flight.emit(Drafting(held))
+            finish = "length"
         # A stop string may end inside a token, and another tokenizer has other tokens: then the text is what counts.
         keep_ids = self._same_tokens and not written.stopped and max(written.tokens, default=0) < codec.size
-        tokens = written.tokens if keep_ids else codec.encode(written.text, literal=True)
+        tokens = written.tokens if keep_ids else codec.encode_after(written.text, flight.context if raw else ())
         # What ends an answer of the target ends its draft, even where the drafter would have gone on.
         end = next((at for at, token in enumerate(tokens) if token in self.target.eos), None)
         told, drafted = flight.drafter.logprobs, None
@@ -295,8 +320,8 @@ class AsyncEngine(Loadable):
             tokens[:end],
             codec,
             complete=finish == "stop" or end is not None,
-            max_tokens=flight.params.max_tokens,
-            after=context if flight.raw else (),
+            max_tokens=flight.max_tokens,
+            after=flight.context if raw else (),
             drafted=drafted,
         )
 
@@ -308,19 +333,17 @@ class AsyncEngine(Loadable):
             )
         return self.drafter if method == "draft" and self.drafter else self.target
 
-    def tokens(self, model: Model, prompt: Prompt, flight: Flight, *, judged: bool = False) -> list[int]:
-        """The prompt in a model's tokens, checked for room, that of the judge's suffix included."""
-        tokens = encode(model, prompt, raw=flight.raw, thinking=self.thinking)
-        suffix = self.verifier.longest_suffix if self.verifier and judged else 0
-        room = model.context_length - len(tokens) - suffix
-        if room < flight.params.max_tokens:
-            parts = f"{len(tokens)} tokens" + (f" and the judge's suffix {suffix}" if suffix else "")
-            advice = f"Set max_tokens to {room} or less." if room > 0 else "Shorten the prompt."
-            raise PromptError(
-                f"the prompt has {parts}, and with max_tokens {flight.params.max_tokens} that is beyond the "
-                f"{model.context_length} tokens of context of {model.name}. {advice}"
-            )
-        return tokens
+    def begin(self, request: Request, listener: Callable[[Event], None] = lambda event: None) -> Flight:
+        """Put a prompt into the models' tokens, and see how long its answer may get.
+
+        Raises:
+            PromptError: the prompt is empty or too long.
+            ConfigError: the method needs a drafter and there is none.
+        """
+        clock, judged = Clock(), request.method == "parse"
+        context, room = read(request, self._model_of(request.method), self.longest_suffix if judged else 0)
+        drafters_context, drafters_room = read(request, self._model_of("draft")) if judged else ([], room)
+        return Flight(request, context, drafters_context, min(room, drafters_room), listener, clock)
 
 
 async def _write(
@@ -333,8 +356,8 @@ async def _write(
 ) -> FinishReason:
     """Let `model` go on where `writer` stands, up to its end-of-turn token, a stop string or `max_tokens`."""
     shown = len(writer.stable)
-    remaining = flight.params.max_tokens - len(writer.tokens)
-    params = _reseeded(flight.params) if phase == "continue" else flight.params
+    remaining = flight.max_tokens - len(writer.tokens)
+    params = _reseeded(flight.request.params) if phase == "continue" else flight.request.params
     usage = flight.drafter if phase == "draft" else flight.target
     finish: FinishReason = "length"
     async with aclosing(model.decode([*context, *writer.tokens], params, remaining, usage)) as tokens:
@@ -354,19 +377,19 @@ async def _write(
 
 async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """End tasks that nobody waits for any more, and wait until they have cleaned up."""
-    left = [task for task in tasks if not task.done()]
-    for task in left:
+    ended = list(tasks)
+    for task in ended:
         task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.gather(*ended, return_exceptions=True)
 
 
 def _reseeded(params: SamplingParams) -> SamplingParams:
     """Another random stream for the target, or it would draw the rejected draft again."""
-    return params if params.seed is None else dataclasses.replace(params, seed=params.seed ^ 0x5DEECE66D)
+    return params if params.seed is None else replace(params, seed=params.seed ^ 0x5DEECE66D)
 
 
-def _finish_of_kept(draft: Draft, verdict: Verdict, params: SamplingParams) -> FinishReason | None:
+def _finish_of_kept(draft: Draft, verdict: Verdict, max_tokens: int) -> FinishReason | None:
     """Why the answer ends with what was kept of the draft; None when it goes on."""
     if draft.complete and draft.tokens and verdict.accepted == len(draft.tokens):
         return "stop"
-    return "length" if verdict.committed >= params.max_tokens else None
+    return "length" if verdict.committed >= max_tokens else None

@@ -10,6 +10,7 @@ ParseEngineError
 ├── DeviceError             the device asked for is absent, or its memory does not suffice
 ├── BackendError            the engine or the server behind a model failed while it answered
 ├── OverloadedError         more answers were asked for than the queue takes
+├── ClosedError             the engine was closed, before the answer was asked for or while it was under way
 └── DataError               a task's data or a results file is missing or broken
 """
 
@@ -21,6 +22,12 @@ from collections.abc import Iterable
 
 class ParseEngineError(Exception):
     """Base of all errors that the user can act on. The command line prints the message and exits with 2."""
+
+    prompt_number: int | None = None
+    """Which of several prompts it is about, counted from 1."""
+
+    def __str__(self) -> str:
+        return super().__str__() if self.prompt_number is None else f"prompt {self.prompt_number}: {super().__str__()}"
 
 
 class ConfigError(ParseEngineError):
@@ -66,6 +73,10 @@ class BackendError(ParseEngineError):
 
 class OverloadedError(ParseEngineError):
     """More answers were asked for than the queue takes; ask again later."""
+
+
+class ClosedError(ParseEngineError):
+    """The engine was closed, before the answer was asked for or while it was under way."""
 
 
 class DataError(ParseEngineError):

@@ -9,12 +9,13 @@ from typing import Literal, TypeVar
 
 from parse_engine.backends.base import Signal
 from parse_engine.backends.folder import check_target, read_codec, read_config
-from parse_engine.backends.load import LoadOptions, names_of, vllm_options
-from parse_engine.config import AUTO, ParseConfig
+from parse_engine.backends.load import LoadOptions, check_options, connect, names_of, vllm_options
+from parse_engine.config import ParseConfig
 from parse_engine.errors import ParseEngineError
 from parse_engine.models.fingerprint import fingerprint
 from parse_engine.models.resolve import resolve
 from parse_engine.prefix.judges import FittedJudge, Judge, PromptJudge
+from parse_engine.prefix.suffix import judge_prompt
 from parse_engine.prefix.verifier import check_told, make_judge
 from parse_engine.profile import Profile
 from parse_engine.text import Codec
@@ -71,6 +72,7 @@ def check(
     """
     target, draft = names_of(target, draft, options.get("target_url"), options.get("draft_url"))
     findings: list[Finding] = []
+    _attempt(findings, lambda: check_options(target, draft, options))
     judge: Judge | None = None
     large = _look_at(findings, "target", target, options, alone=draft is None)
     if large is not None:
@@ -111,6 +113,23 @@ def judge_findings(judge: Judge, codec: Codec, config: ParseConfig) -> Iterator[
     yield Finding("ok", f"the labels are tokens of the target: {labels}")
     where = "as given" if config.judge_suffix else "from the chat template" if codec.has_chat_template else "plain text"
     yield Finding("ok", f"the judge's suffix has {asking.longest_suffix} tokens ({where})")
+    wording = judge_prompt(config.judge_prompt)
+    for forms, ids in ((wording.correct, asking.correct), (wording.incorrect, asking.incorrect)):
+        if all(len(codec.encode(form)) > 1 for form in forms):
+            yield Finding(
+                "warn",
+                f"the label {forms[0]} is no single token of the target: it is read by its first token, "
+                f"{codec.decode(ids[:1])!r}, with which other words begin as well",
+                "Calibrate (parse-engine calibrate), or use --judge likelihood.",
+            )
+    if isinstance(judge, PromptJudge) and config.min_label_mass > 0:
+        plain = where == "plain text"
+        yield Finding(
+            "warn" if plain else "ok",
+            "whether the target answers with a label is known only when it runs: prefixes for which the labels have "
+            f"less than {config.min_label_mass:.0%} of its probability are rejected, with a warning",
+            "A model without a chat template may not answer; --judge likelihood asks for nothing." if plain else "",
+        )
 
 
 def profile_findings(profile: Profile, target: Seen | None, drafter: Seen | None) -> Iterator[Finding]:
@@ -189,11 +208,10 @@ def sharing_findings(facts: CacheFacts, config: ParseConfig, max_tokens: int, su
 
 def _look_at(findings: list[Finding], role: str, name: str | Path, options: LoadOptions, *, alone: bool) -> Seen | None:
     """A model, and findings about it."""
-    url = options.get(f"{role}_url")
-    if isinstance(url, str):
-        seen = _attempt(findings, lambda: _served(findings, role, name, url))
-    else:
-        seen = _attempt(findings, lambda: _here(findings, role, name, options, alone=alone))
+    seen = _attempt(
+        findings,
+        lambda: _served(findings, role, name, options) or _here(findings, role, name, options, alone=alone),
+    )
     if seen is None or not seen.codec.has_chat_template:
         return seen
     if _attempt(findings, lambda: seen.codec.render([{"role": "user", "content": "Hello"}])) is not None:
@@ -201,11 +219,13 @@ def _look_at(findings: list[Finding], role: str, name: str | Path, options: Load
     return seen
 
 
-def _served(findings: list[Finding], role: str, name: str | Path, url: str) -> Seen:
-    from parse_engine.backends.http import HTTPModel
-
-    model = HTTPModel.connect(url, name=None if name == AUTO else str(name), role=role)
-    findings.append(Finding("ok", f"{role}: {url} serves {model.name}, {model.context_length} tokens of context"))
+def _served(findings: list[Finding], role: str, name: str | Path, options: LoadOptions) -> Seen | None:
+    """A model behind an address, asked as it will be when it is loaded; None where it has no address."""
+    model = connect(name, options, role)
+    if model is None:
+        return None
+    url, length = options.get(f"{role}_url"), model.context_length
+    findings.append(Finding("ok", f"{role}: {url} serves {model.name}, {length} tokens of context"))
     facts = CacheFacts(prefix_caching=model.prefix_caching, block_size=model.block_size)
     return Seen(model.name, model.codec, model.signals, model.fingerprint, facts)
 

@@ -47,6 +47,22 @@ class Codec:
         """
         return list(self._tokenizer.encode(text, add_special_tokens=special, split_special_tokens=literal))
 
+    def encode_after(self, text: str, after: Sequence[int] = ()) -> list[int]:
+        """Token ids of an answer, or a part of one, that continues `after`: `read` gives its text again.
+
+        Tokenizers of SentencePiece's kind put a space before whatever they encode, as if it began a text. Where that
+        shows, the text is encoded behind a character that does not merge with it, which is taken off again.
+        """
+        alone = self.encode(text, literal=True)
+        if self.read(alone, after)[0] == text:
+            return alone
+        for anchor in ("\n", "."):
+            taken = self.encode(anchor, literal=True)
+            tokens = self.encode(anchor + text, literal=True)
+            if tokens[: len(taken)] == taken and self.read(tokens[len(taken) :], after)[0] == text:
+                return tokens[len(taken) :]
+        return alone
+
     def render(self, messages: Sequence[Message], *, thinking: bool | None = None) -> str:
         """The conversation as text, ready for the assistant's turn.
 

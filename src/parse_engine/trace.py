@@ -29,9 +29,13 @@ class Seconds:
     """Wall-clock seconds by phase; `total` covers everything from the prompt to the finished answer."""
 
     draft: float = 0.0
+    """The drafter wrote."""
     verify: float = 0.0
+    """The target judged."""
     continue_: float = 0.0
+    """The target went on (for method `draft`: the drafter)."""
     total: float = 0.0
+    """From the prompt to the finished answer."""
     first: float = 0.0
     """To the first final text: for `parse` what is committed, else the first token."""
 
@@ -52,20 +56,27 @@ class Trace:
     method: str
     """The loop: `parse`, `target` or `draft`; the bench has more."""
     draft_text: str
+    """What the drafter wrote."""
     draft_tokens: int
+    """Its length."""
     committed_tokens: int
     """Draft tokens kept: by verdict, and after the boundary by equality with the target's own greedy choice."""
     committed_text: str
+    """The part of the draft that is in the answer."""
     target_tokens: int
     """Tokens that the target wrote itself."""
     verify_passes: int
+    """Forward passes of the target that judged (on vLLM: scheduler steps)."""
     boundaries: tuple[BoundaryVerdict, ...]
+    """The judged prefixes, by increasing length."""
     boundary_offsets: tuple[int, ...]
     """The boundaries as character offsets into `draft_text`."""
     computed_tokens: int
     """Token rows that went through the target, suffix rows included."""
     seconds: Seconds
+    """How long each phase took."""
     warnings: tuple[str, ...] = ()
+    """What did not go as it should, in sentences for people."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -102,13 +113,27 @@ class Trace:
 
 @dataclass(frozen=True)
 class Answer:
-    """A finished answer."""
+    """A finished answer. `str` gives its text, and a notebook shows how it came about."""
 
     text: str
+    """What was answered, without the stop text or the token that ended it."""
     finish_reason: FinishReason
+    """`stop`: it was finished, or came to a stop text; `length`: it was cut off at `max_tokens`."""
     prompt_tokens: int
+    """Tokens of the prompt, chat template included."""
     completion_tokens: int
+    """Tokens of the answer."""
     trace: Trace
+    """How it came about."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        """Show drafted, judged, kept and rewritten text in a notebook."""
+        from parse_engine.render.html import frame
+
+        return frame(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `parse-engine generate --json` prints."""
@@ -134,6 +159,7 @@ class Drafting:
     """More draft text from the drafter; nothing of it is decided yet."""
 
     text: str
+    """What is new."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +167,9 @@ class Verified:
     """The verdicts on the draft."""
 
     draft_text: str
+    """The whole draft."""
     boundaries: tuple[BoundaryVerdict, ...]
+    """Its judged prefixes, by increasing length."""
     boundary_offsets: tuple[int, ...]
     """The boundaries as character offsets into `draft_text`."""
 
@@ -151,6 +179,7 @@ class Committed:
     """The part of the draft that is kept; it is final."""
 
     text: str
+    """All of it."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +187,7 @@ class Continuing:
     """More final text from the model that finishes the answer (the only model of `target` and `draft`)."""
 
     text: str
+    """What is new."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +195,7 @@ class Done:
     """The finished answer."""
 
     answer: Answer
+    """With its trace."""
 
 
 Event = Drafting | Verified | Committed | Continuing | Done

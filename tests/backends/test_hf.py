@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import random
+import weakref
 from collections.abc import Sequence
 
 import pytest
@@ -19,11 +21,13 @@ from transformers import (
     PreTrainedConfig,
 )
 
+from parse_engine.backends import hf
 from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest
 from parse_engine.backends.hf import HFModel, pick_device
 from parse_engine.config import SamplingParams
 from parse_engine.errors import ConfigError, DeviceError
 from parse_engine.models.resolve import resolve
+from parse_engine.prefix.layout import Layout, visible
 from parse_engine.text import Codec
 from tests.conftest import byte_tokenizer, tiny_model
 
@@ -128,8 +132,32 @@ def test_decoding_tells_the_log_probabilities_of_its_tokens(target: HFModel) -> 
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_one_pass_equals_separate_forwards(attention: str) -> None:
+@pytest.mark.parametrize("own_pass", [hf._OWN_PASS, 1], ids=["packed", "read_first"])
+def test_one_pass_equals_separate_forwards(monkeypatch: pytest.MonkeyPatch, own_pass: int, attention: str) -> None:
+    monkeypatch.setattr(hf, "_OWN_PASS", own_pass)
     check_passes(tiny_model(seed=3, attention=attention), 200 if attention == "sdpa" else 20)
+
+
+def test_a_long_prompt_is_read_before_the_mask(target: HFModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it went through the dense mask: 8,000 tokens took eight times as long. Every row is computed once."""
+    masks = list[torch.Size]()
+
+    def mask(layout: Layout) -> torch.Tensor:
+        masks.append(visible(layout).shape)
+        return HFModel._mask(target, layout)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(target, "_mask", mask)
+    request = dataclasses.replace(random_request(random.Random(8)), prompt=tuple(range(250)) * 4)
+    usage = Usage()
+    scores = asyncio.run(target.verify(request, usage))
+    rows = len(request.draft) + sum(map(len, request.suffixes))
+    assert masks == [(1 + rows, 1000 + rows)]  # the prompt's last row predicts the draft's first token
+    assert (usage.computed_tokens, usage.verify_passes) == (1000 + rows, 1)
+    labels, logprobs = separately(target, request)
+    assert [confidence(one) for one in scores.labels or ()] == pytest.approx(list(map(confidence, labels)), abs=1e-4)
+    assert scores.logprobs == pytest.approx(logprobs, abs=1e-3)
+    assert verified(target, request).logprobs == pytest.approx(logprobs, abs=1e-3)
+    assert masks == [(1 + rows, 1000 + rows)] * 2  # once it is cached there is nothing to read first
 
 
 @pytest.mark.slow
@@ -141,7 +169,7 @@ def test_one_pass_equals_separate_forwards_on_the_embedded_pair(name: str) -> No
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
 def test_flex_attention_computes_the_same_pass() -> None:
-    request = random_request(random.Random(5))
+    request = dataclasses.replace(random_request(random.Random(5)), prompt=tuple(range(250)) * 3)
     dense, flex = (
         verified(tiny_model(seed=3), request),
         verified(tiny_model(seed=3, attention="flex_attention"), request),
@@ -238,6 +266,19 @@ def test_decoding_ends_with_the_end_of_turn_token(target: HFModel) -> None:
     first = decoded(target, [1, 2, 3], 1)[0]
     target.eos = frozenset([first])
     assert decoded(target, [1, 2, 3], 10) == [first]
+
+
+def test_a_closed_model_frees_its_weights(target: HFModel) -> None:
+    """They stayed as long as the model's object, so a notebook that loaded a second engine ran out of memory."""
+    scores = verified(target, random_request(random.Random(9)))
+    decoded(target, [1, 2, 3], 3)
+    weights = [weakref.ref(weight) for weight in target._model.parameters()]
+    keys = weakref.ref(target.cache.past.layers[0].keys)
+    for _ in range(2):  # one model may be drafter and target, and is closed as both
+        asyncio.run(target.close())
+    gc.collect()
+    assert [weight() for weight in (*weights, keys) if weight() is not None] == []
+    assert scores.labels is not None
 
 
 def test_devices() -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from parse_engine import AsyncEngine, Engine, ParseConfig
 from parse_engine.backends.hf import HFModel
 from parse_engine.backends.load import load_pair, names_of, vllm_options
-from parse_engine.errors import ConfigError
+from parse_engine.bench.lineup import load_lineup
+from parse_engine.bench.methods import parse_method
+from parse_engine.errors import ConfigError, DeviceError
+from tests.conftest import tiny_model
 
 URL = "http://127.0.0.1:9/v1"
 
@@ -50,6 +56,61 @@ def test_what_cannot_be(names: tuple[str, str | None], options: dict[str, Any], 
 def test_a_model_that_drafts_for_itself_is_loaded_once() -> None:
     target, drafter = load_pair("embedded-drafter", "embedded-drafter", device="cpu")
     assert target is drafter
+
+
+class Loaded:
+    """The models that were loaded, and which of them were closed."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, fails: int = 9) -> None:
+        self.names: list[str] = []
+        self.closed: list[str] = []
+        close = HFModel.close
+
+        def load(path: Path, *, name: str, **_: Any) -> HFModel:
+            self.names.append(name)
+            if len(self.names) == fails:
+                raise DeviceError("no room")
+            model = tiny_model()
+            model.name = name
+            return model
+
+        async def closed(model: HFModel) -> None:
+            self.closed.append(model.name)
+            await close(model)
+
+        patch.setattr(HFModel, "load", load)
+        patch.setattr(HFModel, "close", closed)
+
+
+PAIR = ("embedded-target", "embedded-drafter")
+
+
+@pytest.mark.parametrize("within_a_loop", [False, True])
+def test_a_target_that_cannot_be_loaded_leaves_no_drafter(monkeypatch: pytest.MonkeyPatch, within_a_loop: bool) -> None:
+    """It stayed in memory, and nobody could close it."""
+    loaded = Loaded(monkeypatch, fails=2)
+
+    async def load() -> None:
+        load_pair(*PAIR)
+
+    with pytest.raises(DeviceError, match="no room"):
+        asyncio.run(load()) if within_a_loop else load_pair(*PAIR)
+    assert (loaded.names, loaded.closed) == ([*PAIR[::-1]], [PAIR[1]])
+
+
+def test_models_that_an_engine_refuses_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = Loaded(monkeypatch)
+    for kind in (Engine, AsyncEngine):
+        with pytest.raises(ConfigError, match="fitted"):
+            kind.load(*PAIR, config=ParseConfig(judge="fused"))
+    assert sorted(loaded.closed) == sorted(loaded.names) == sorted(2 * PAIR)
+
+
+def test_models_that_a_lineup_refuses_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = Loaded(monkeypatch)
+    with pytest.raises(ConfigError, match="takes 1 answer at a time"):
+        load_lineup([parse_method("parse")], *PAIR, ParseConfig(), concurrency=2)
+    assert sorted(loaded.closed) == sorted(loaded.names) == sorted(PAIR)
 
 
 def test_the_target_alone_brings_no_drafter() -> None:

@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from parse_engine.bench.provenance import ROOT, check_writable, describe
+from parse_engine.backends.hf import HFModel
+from parse_engine.bench.provenance import ROOT, check_writable, describe, with_models
 from parse_engine.errors import ConfigError
 
 
@@ -38,3 +40,19 @@ def test_a_check_leaves_a_results_file_as_it_is(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(ConfigError, match="cannot write"):
         check_writable(tmp_path)
+
+
+def test_threads_are_counted_when_the_models_are_loaded(target: HFModel, drafter: HFModel) -> None:
+    """A small model is computed with fewer threads than torch has before it is loaded: two cores were named, and one
+    computed."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before + 1)
+        origin = describe()
+        torch.set_num_threads(before)
+        whole = with_models(origin, target, drafter)
+    finally:
+        torch.set_num_threads(before)
+    assert (origin["machine"]["threads"], whole["machine"]["threads"]) == (before + 1, before)
+    assert whole["models"]["drafter"] == {"name": "tiny-2", "fingerprint": "tiny-2", "origin": None}
+    assert {key: whole[key] for key in ("command", "time")} == {key: origin[key] for key in ("command", "time")}

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 import pytest
 
 from parse_engine import SamplingParams
-from parse_engine.backends.base import Usage
+from parse_engine.backends.base import Scores, Usage, VerifyRequest
 from parse_engine.bench.specreason import QUESTION, REPLY, SpecReason
 from parse_engine.text import Codec
 from parse_engine.trace import Answer
@@ -115,6 +115,17 @@ def test_a_drafter_that_has_nothing_to_say_does_not_end_the_answer(codec: Codec,
     answer = generate(target, draft=draft)
     assert answer.text == "Two and two are four.\n\nThe answer is 6"
     assert answer.trace.committed_tokens == len(draft)
+
+
+def test_a_target_that_does_not_answer_accepts_no_step(codec: Codec) -> None:
+    class Reluctant(ScriptedModel):
+        async def verify(self, request: VerifyRequest, usage: Usage) -> Scores:
+            return Scores(labels=((0.002, 0.001),))
+
+    answer = generate(Reluctant(codec, TARGET), step="line", score="labels")
+    assert answer.text == TARGET
+    assert not any(boundary.accepted for boundary in answer.trace.boundaries)
+    assert {boundary.label_mass for boundary in answer.trace.boundaries} == {0.003}
 
 
 def test_lines_as_steps_and_the_judges_labels_as_scores(codec: Codec) -> None:

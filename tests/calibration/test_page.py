@@ -104,6 +104,16 @@ def test_the_limit_and_the_names_of_the_judges_keep_apart(limit: float) -> None:
     assert min(abs(limit_at - each) for each in judges_at) > 40
 
 
+def test_the_losses_up_to_twice_the_limit_have_most_of_the_room() -> None:
+    """All was squeezed into a corner by the settings that take whole drafts unjudged."""
+    unjudged = tried(losses=160, speed=6.0, full_only=True)
+    made = make_profile(tried=[*make_profile().tried, unjudged])
+    ticks = re.findall(r'x="37" y="([\d.]+)"[^>]*>([\d.]+)<', trade_off(made).svg)
+    at = {name: float(y) for y, name in ticks}
+    assert at["0"] - at["5"] > 0.5 * (at["0"] - at["80"])
+    assert at["0"] - at["2.5"] == pytest.approx(at["2.5"] - at["5"], rel=0.1)
+
+
 def test_promised_settings_are_filled_and_others_hollow() -> None:
     assert hollow(make_profile()) == 4
     assert hollow(make_profile(tried=unpromised(make_profile().tried))) == 7

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from parse_engine.cli import main
 from parse_engine.errors import PromptError
-from parse_engine.trace import Answer, Event
+from parse_engine.trace import Answer, Done, Event
 from tests.render.samples import events, parse_answer, plain_answer
 
 
@@ -27,7 +28,14 @@ class Calls:
     options: list[dict[str, Any]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
     error: BaseException | None = None
+    errors: dict[str, BaseException] = field(default_factory=dict)
+    """By prompt."""
+    too_long: tuple[str, ...] = ()
+    """Prompts that are refused."""
+    steps: dict[str, int] = field(default_factory=dict)
+    """Turns of the event loop that a prompt's answer takes."""
     concurrency: int = 1
+    closed: int = 0
 
 
 @dataclass
@@ -38,11 +46,27 @@ class Result:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
     """Replaces the engine; the record of its calls."""
     calls = Calls()
 
+    class Inner:
+        """What would be refused, and answers that are under way at the same time."""
+
+        def check(self, prompt: Any, params: Any, **options: Any) -> None:
+            if prompt in ("", *calls.too_long):
+                raise PromptError("the prompt is empty." if prompt == "" else "the prompt has 9999 tokens.")
+
+        async def generate(self, prompt: Any, params: Any, **options: Any) -> Answer:
+            for _ in range(calls.steps.get(prompt, 0)):
+                await asyncio.sleep(0)
+            *_, last = Engine().stream(prompt, params, **options)
+            assert isinstance(last, Done)
+            return last.answer
+
     class Engine:
+        inner = Inner()
+
         @property
         def concurrency(self) -> int:
             return calls.concurrency
@@ -50,33 +74,33 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         def __enter__(self) -> Engine:
             return self
 
-        def __exit__(self, *_: object) -> None: ...
+        def __exit__(self, *_: object) -> None:
+            calls.closed += 1
 
         @classmethod
         def load(cls, target: str, draft: str | None, **options: Any) -> Engine:
             calls.loads.append({"target": target, "draft": draft, **options})
             return cls()
 
+        def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+            return loop.run_until_complete(work)
+
         def stream(self, prompt: Any, params: Any, **options: Any) -> Iterator[Event]:
             calls.prompts.append(prompt)
             calls.params.append(params)
             calls.options.append(options)
-            if calls.error is not None:
-                raise calls.error
-            if prompt == "":
-                raise PromptError("the prompt is empty. Give a question.")
+            error = calls.errors.get(prompt) if isinstance(prompt, str) else None
+            if error is not None or calls.error is not None:
+                raise error or calls.error
             method = options["method"]
             yield from events(parse_answer(warnings=calls.warnings) if method == "parse" else plain_answer(method))
 
-        def map(self, prompts: Any, params: Any, **options: Any) -> Iterator[Answer]:
-            calls.prompts.append(prompts)
-            for _ in prompts:
-                yield parse_answer()
-
+    loop = asyncio.new_event_loop()
     module = ModuleType("parse_engine.blocking")
     module.Engine = Engine  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "parse_engine.blocking", module)
-    return calls
+    yield calls
+    loop.close()
 
 
 @pytest.fixture

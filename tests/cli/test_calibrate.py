@@ -125,11 +125,12 @@ def test_stop_texts_end_what_every_stage_writes(
     rows = [{"prompt": f"double {n}", "answer": f"{n} and {n} are {2 * n}.", "grader": "contains"} for n in range(200)]
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
     file, lengths = tmp_path / "own.profile", [len(str(row["answer"])) for row in rows]
-    options = ["--tasks", str(questions), "--stop", "\nSo", "--stop", "###", "--max-tokens", "100"]
+    options = ["--tasks", str(questions), "--stop", "\nSo", "--stop", "###"]
     code, _, err = run(capsys, "calibrate", *options, "--deltas", "24", "--output", str(file))
     assert code == 0, err
     profile = Profile.load(file)
     assert (profile.sampling["stop"], profile.target_right) == (["\nSo", "###"], 1)
+    assert profile.sampling["max_tokens"] == 512  # a number, though nobody gave one
     cases = [json.loads(line) for line in (tmp_path / "own.profile.cases/cases.jsonl").read_text().splitlines()]
     assert [case["draft"]["tokens"] for case in cases] == lengths
 
@@ -172,6 +173,6 @@ def test_without_the_fitting_libraries_it_says_what_to_install(tmp_path: Path) -
         "import sys; sys.modules.update(scipy=None, sklearn=None); from parse_engine.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "calibrate", "--tasks", "tiny", "--output", str(tmp_path / "own.profile")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "pip install 'parse-engine[calibrate]'" in done.stderr

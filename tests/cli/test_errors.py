@@ -25,6 +25,8 @@ Run = Callable[..., Result]
         (["generate", "x", "--judge", "vibes"], "judge is 'vibes'"),
         (["generate", "x", "--stop"], "--stop"),
         (["generate", "x", "--raw", "--system", "y"], "no system message"),
+        (["generate", "x", "--raw", "--thinking"], "no thinking"),
+        (["generate", "x", "--raw", "--no-thinking"], "no thinking"),
         (["generate", "x", "--html", "no/such/folder/page.html"], "there is no folder"),
         (["generate", ""], "the prompt is empty"),
         (["pull"], "NAME"),

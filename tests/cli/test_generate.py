@@ -25,7 +25,6 @@ def test_the_text_goes_to_stdout_and_nothing_to_stderr(run: Run, calls: Calls) -
             "draft": "embedded-drafter",
             "config": ParseConfig(),
             "profile": None,
-            "thinking": None,
             "concurrency": None,
             "draft_timeout": None,
             "backend": "hf",
@@ -41,7 +40,7 @@ def test_the_text_goes_to_stdout_and_nothing_to_stderr(run: Run, calls: Calls) -
         }
     ]
     assert calls.params == [SamplingParams()]
-    assert calls.options == [{"method": "parse", "raw": False}]
+    assert calls.options == [{"method": "parse", "raw": False, "thinking": None}]
 
 
 def test_answers_of_several_prompts_are_parted_by_an_empty_line(run: Run, calls: Calls) -> None:
@@ -63,14 +62,14 @@ def test_json_is_one_object_per_prompt_and_nothing_else(run: Run, calls: Calls) 
 
 
 def test_every_flag_arrives(run: Run, calls: Calls) -> None:
-    flags = "--max-tokens 9 --temperature 0.7 --top-p 0.9 --seed 3 --stop A --stop B --judge likelihood"
+    flags = "--max-tokens 9 --temperature 0.7 --top-p 0.9 --seed 3 --stop A --stop B --judge fused"
     flags += " --threshold 0.6 --full-threshold 0.7 --delta 4 --max-prefixes 5 --boundary-rule last-success"
-    flags += " --judge-suffix ok? --device cpu --dtype float32 --no-thinking --target t --draft d --raw"
+    flags += " --judge-suffix ok? --device cpu --dtype float32 --no-thinking --target t --draft d"
     assert run("generate", "x", *flags.split()).code == 0
     assert calls.params == [SamplingParams(max_tokens=9, temperature=0.7, top_p=0.9, seed=3, stop=("A", "B"))]
     load = calls.loads[0]
     assert load["config"] == ParseConfig(
-        judge="likelihood",
+        judge="fused",
         threshold=0.6,
         full_threshold=0.7,
         delta=4,
@@ -79,23 +78,33 @@ def test_every_flag_arrives(run: Run, calls: Calls) -> None:
         judge_suffix="ok?",
     )
     assert (load["target"], load["draft"], load["device"], load["dtype"]) == ("t", "d", "cpu", "float32")
-    assert load["thinking"] is False
-    assert calls.options == [{"method": "parse", "raw": True}]
+    assert calls.options == [{"method": "parse", "raw": False, "thinking": False}]
+    assert run("generate", "x", "--raw").code == 0
+    assert calls.options[-1] == {"method": "parse", "raw": True, "thinking": None}
 
 
 def test_engines_and_addresses_arrive(run: Run, calls: Calls) -> None:
-    flags = "--backend vllm --target t --draft-url http://x/v1 --concurrency 8 --draft-timeout 2.5"
-    flags += " --timeout 9 --no-label-ids"
+    calls.concurrency = 8
+    flags = "--backend vllm --target t --draft-url http://x/v1 --concurrency 8 --draft-timeout 2.5 --timeout 9"
     options = ["--target-option", "tensor_parallel_size=2", "--target-option", 'speculative-config={"method": "ngram"}']
     assert run("generate", "x", *flags.split(), *options, "--target-option", "quantization=fp8").code == 0
     load = calls.loads[0]
     assert (load["backend"], load["target"], load["draft"], load["draft_url"]) == ("vllm", "t", "auto", "http://x/v1")
-    assert (load["concurrency"], load["draft_timeout"], load["timeout"], load["label_ids"]) == (8, 2.5, 9, False)
+    assert (load["concurrency"], load["draft_timeout"], load["timeout"]) == (8, 2.5, 9)
     assert load["target_options"] == {
         "tensor_parallel_size": 2,
         "speculative_config": {"method": "ngram"},
         "quantization": "fp8",
     }
+
+
+def test_more_at_a_time_than_the_models_can_is_said(run: Run, calls: Calls) -> None:
+    """`--concurrency` was ignored on transformers."""
+    result = run("generate", "x", "--concurrency", "8")
+    assert result.code == 0
+    assert result.err == "warning: these models give one answer at a time, so concurrency 8 changes nothing\n"
+    calls.concurrency = 8
+    assert run("generate", "x", "--concurrency", "8").err == ""
 
 
 @pytest.mark.parametrize(
@@ -116,9 +125,10 @@ def test_engine_settings_that_cannot_be(run: Run, calls: Calls, flags: str, mess
 
 def test_several_prompts_are_answered_together_where_the_models_can(run: Run, calls: Calls) -> None:
     calls.concurrency = 4
+    calls.steps = {"one": 5}
     result = run("generate", "one", "two", "three", terminal=("stderr",))
     assert result.out == "\n".join([KEPT + REWRITTEN + "\n"] * 3)
-    assert calls.prompts == [["one", "two", "three"]]
+    assert calls.prompts == ["two", "three", "one"]
 
 
 def test_a_target_that_dies_leaves_the_text_and_names_the_phase(run: Run, calls: Calls) -> None:
@@ -128,10 +138,9 @@ def test_a_target_that_dies_leaves_the_text_and_names_the_phase(run: Run, calls:
     assert (result.code, result.out) == (2, "So far\n")
     assert "the engine stopped. (phase: continue)" in result.err
     result = run("generate", "one", "--json")
+    message = "the engine stopped. (phase: continue)"
     assert json.loads(result.out) == {
-        "text": "So far",
-        "phase": "continue",
-        "error": "the engine stopped. (phase: continue)",
+        "error": {"message": message, "type": "BackendError", "phase": "continue", "text": "So far"}
     }
 
 
@@ -156,7 +165,15 @@ def test_the_embedded_drafter_belongs_to_the_embedded_target_alone(run: Run, cal
 def test_the_html_page_is_written(run: Run, calls: Calls, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     assert run("generate", "How <many>?", "--html", str(file)).code == 0
-    assert "How &lt;many&gt;?" in file.read_text(encoding="utf-8")
+    html = file.read_text(encoding="utf-8")
+    assert "How &lt;many&gt;?" in html
+    assert "<dt>Target</dt><dd>embedded-target</dd>" in html
+    served = "--target-url http://x/v1 --target t --draft d --threshold 0.9"
+    assert run("generate", "x", "--html", str(file), *served.split()).code == 0
+    html = file.read_text(encoding="utf-8")
+    assert "<dt>Target</dt><dd>t at http://x/v1</dd>" in html
+    assert "<dt>Drafter</dt><dd>d</dd>" in html
+    assert "0.9: a prefix passes" in html
 
 
 def test_on_a_terminal_the_text_stands_on_stdout_once_and_the_summary_on_stderr(run: Run, calls: Calls) -> None:

@@ -25,7 +25,7 @@ def test_help_imports_no_torch(args: list[str]) -> None:
         "heavy = {'torch', 'transformers', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
 
@@ -33,6 +33,13 @@ def test_help_imports_no_torch(args: list[str]) -> None:
 def test_version() -> None:
     result = CliRunner().invoke(app, ["--version"])
     assert result.stdout == f"parse-engine {parse_engine.__version__}\n"
+
+
+def test_the_package_runs_like_the_command() -> None:
+    command = [sys.executable, "-m", "parse_engine", "generate", "--treshold", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: No such option: --treshold")
 
 
 def test_without_a_subcommand_the_help_is_shown() -> None:
@@ -48,6 +55,19 @@ def test_help_fits_the_width_and_names_every_option(width: str) -> None:
     hidden = {"judge_prompt", "min_label_mass", "falls_back"}
     for name in set(field_docs(GenerateSettings)) - hidden:
         assert f"--{name.replace('_', '-')}" in result.stdout
+
+
+def test_the_help_of_bench_run_can_be_read_at_80_columns() -> None:
+    """Help texts stood in a column of 16 characters, on 212 lines."""
+    result = CliRunner().invoke(app, ["bench", "run", "--help"], env={"COLUMNS": "80", "TERM": "dumb"})
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 70
+    assert "…" not in result.stdout
+    shared = (SamplingParams, ParseConfig)
+    hidden = {"judge_prompt", "judge_suffix", "min_label_mass", "keep_agreeing"}
+    for name in {field for settings in shared for field in settings.__dataclass_fields__} - hidden:
+        assert f"--{name.replace('_', '-')} " in result.stdout
 
 
 def test_help_texts_are_the_docstrings_of_the_fields() -> None:

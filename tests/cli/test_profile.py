@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.calibration.profiles import make_profile
+from tests.calibration.profiles import make_profile, tried
 
 from .conftest import Result
 
@@ -40,6 +43,20 @@ def test_nothing_promised_is_said(run: Run, file: Path) -> None:
     assert "Nothing is promised. It could be shown of no setting faster than the target that" in result.out
     assert "With this profile the target answers alone." in result.out
     assert "chosen" not in result.out
+
+
+def test_what_is_safe_but_slower_is_no_promise_anywhere(run: Run, file: Path, tmp_path: Path) -> None:
+    """A setting was called promised under a headline that said that nothing was."""
+    slow = [tried(losses=0, speed=0.9, promised=True), tried(losses=0, speed=1.0, promised=True)]
+    make_profile(tried=[*slow, tried(losses=4, speed=1.9)]).save(file)
+    html = tmp_path / "a.html"
+    result = run("profile", "show", str(file), "--html", str(html))
+    assert "Nothing is promised." in result.out
+    assert sum("no gain" in line and "fused" in line for line in result.out.splitlines()) == 2
+    assert "no gain: lost few enough as well" in " ".join(result.out.split())
+    assert html.read_text().count("<td>no gain</td>") == 2
+    for shown in (result.out.replace("Nothing is promised.", ""), *re.findall("<td>.*?</td>", html.read_text())):
+        assert "promised" not in shown
 
 
 def test_that_nothing_is_faster_is_said_without_an_empty_table(run: Run, file: Path) -> None:
@@ -86,3 +103,18 @@ def test_what_is_wrong_is_one_line(run: Run, file: Path, tmp_path: Path) -> None
         assert result.err.startswith("error: ")
         assert message in result.err
         assert result.err.count("\n") == 1
+
+
+def test_a_page_without_matplotlib_is_one_clear_line(file: Path, tmp_path: Path) -> None:
+    """A plain installation has none, and it ended in a traceback."""
+    code = "import sys\nsys.modules['matplotlib'] = None\nfrom parse_engine.cli import main\nmain(sys.argv[1:])"
+    page = tmp_path / "a.html"
+    command = [sys.executable, "-c", code, "profile", "show", str(file)]
+    done = subprocess.run([*command, "--html", str(page)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: the page {page} cannot be written: plots need matplotlib. Install it: pip install "
+        "'parse-engine[bench]'.\n"
+    )
+    assert not page.exists()
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0  # the tables need none

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from parse_engine.backends.base import Scores, Usage, VerifyRequest
-from parse_engine.config import ParseConfig
+from parse_engine.config import BoundaryRule, ParseConfig
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.judges import Fit, Weights
-from parse_engine.prefix.verifier import Verifier
+from parse_engine.prefix.verifier import Verdict, Verifier
 from parse_engine.text import Codec
 from tests.conftest import byte_tokenizer
 from tests.scripted import ScriptedModel
@@ -30,21 +30,49 @@ class Reluctant(ScriptedModel):
         return replace(scores, labels=((0.002, 0.001),) * len(request.boundaries))
 
 
-def warnings(config: ParseConfig, fits: Mapping[str, Fit] | None = None) -> tuple[str, ...]:
+class Wavering(ScriptedModel):
+    """Answers the judge's question for the first prefix alone."""
+
+    async def verify(self, request: VerifyRequest, usage: Usage) -> Scores:
+        scores = await super().verify(request, usage)
+        return replace(scores, labels=((0.9, 0.1), *((0.002, 0.001),) * (len(request.boundaries) - 1)))
+
+
+def verdict(
+    config: ParseConfig, fits: Mapping[str, Fit] | None = None, model: type[ScriptedModel] = Reluctant
+) -> Verdict:
     codec = Codec(byte_tokenizer())
     tokens = codec.encode("Two and two are 4.")
     draft = Draft.of(tokens, codec, complete=True, max_tokens=len(tokens))
-    verifying = Verifier(Reluctant(codec, ""), config, fits).verify([5], draft, Usage(), greedy=True)
-    return asyncio.run(verifying).warnings
+    verifying = Verifier(model(codec, ""), config, fits).verify([5], draft, Usage(), greedy=True)
+    return asyncio.run(verifying)
 
 
-def test_labels_without_weight_are_a_warning() -> None:
-    [warning] = warnings(ParseConfig())
+@pytest.mark.parametrize("threshold", [0.0, 0.5])
+def test_a_target_that_does_not_answer_accepts_nothing(threshold: float) -> None:
+    """It was said to be of little meaning, and accepted all the same."""
+    given = verdict(ParseConfig(threshold=threshold, full_threshold=threshold))
+    assert (given.accepted, given.committed) == (0, 0)
+    assert not any(boundary.accepted for boundary in given.boundaries)
+    [warning] = given.warnings
     assert "only 0.3% of its probability" in warning
-    assert warnings(ParseConfig(min_label_mass=0.001)) == ()
+    assert "rejected" in warning
+
+
+@pytest.mark.parametrize("rule", ["first-failure", "last-success"])
+def test_a_prefix_for_which_it_answers_is_kept(rule: BoundaryRule) -> None:
+    given = verdict(ParseConfig(delta=4, boundary_rule=rule), model=Wavering)
+    assert [boundary.accepted for boundary in given.boundaries][:2] == [True, False]
+    assert f"for {len(given.boundaries) - 1} of {len(given.boundaries)} prefixes" in given.warnings[0]
+
+
+def test_labels_with_enough_weight_are_no_warning() -> None:
+    given = verdict(ParseConfig(min_label_mass=0.001))
+    assert (given.warnings, given.accepted) == ((), 18)
 
 
 @pytest.mark.parametrize("judge", ["prompt", "fused"])
-def test_of_fitted_judges_there_is_no_warning(judge: str) -> None:
+def test_fitted_judges_have_learnt_what_little_weight_means(judge: str) -> None:
     """It told users of a calibrated judge, whose promise holds, to take the likelihood judge, of which none is made."""
-    assert warnings(ParseConfig.from_mapping({"judge": judge}), FITS) == ()
+    given = verdict(ParseConfig.from_mapping({"judge": judge}), FITS)
+    assert (given.warnings, given.accepted) == ((), 18)

@@ -31,6 +31,12 @@ def test_the_picture_before_and_after_the_verdict() -> None:
     assert styled(picture(view), "bold cyan") == " 12 more"
 
 
+def test_a_confidence_stands_on_the_line_that_it_judged() -> None:
+    """It stood at the beginning of the next line."""
+    view = View("one\ntwo", Verified("one\ntwo", BOUNDARIES[2:4], (4, 7)))
+    assert picture(view).plain == "one⟨0.88✓⟩\ntwo⟨0.21✗⟩"
+
+
 def test_one_model_alone_is_shown_plain() -> None:
     assert picture(advance(View(), Continuing("hello"))).plain == "hello"
 

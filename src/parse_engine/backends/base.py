@@ -111,4 +111,4 @@ class Model(Protocol):
         """Empty the prefix cache, so that the next call computes everything; whether that could be done."""
 
     async def close(self) -> None:
-        """Free what the model holds; no call may follow."""
+        """Free what the model holds; no call may follow but another close, which does nothing."""

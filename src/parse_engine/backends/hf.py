@@ -1,6 +1,7 @@
 """The reference back end: Hugging Face transformers, on a CPU or one GPU.
 
-One packed forward with the layout's mask; SDPA by default, FlexAttention's block mask where it is asked for.
+One packed forward with the layout's mask: SDPA's dense one by default, where a long prompt is read causally before it,
+FlexAttention's block mask where it is asked for.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, run
 from parse_engine.backends.folder import as_ids, read_codec, reading
 from parse_engine.backends.kv_cache import KVCache
 from parse_engine.backends.sampling import Sampler
+from parse_engine.backends.threads import choose_threads
 from parse_engine.config import Attention, SamplingParams
 from parse_engine.errors import ConfigError, DeviceError, ModelNotFoundError, UnsupportedModelError
 from parse_engine.models.fingerprint import fingerprint
@@ -32,6 +34,11 @@ from parse_engine.text import Codec
 _DTYPES = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # LM-head rows at a time: a vocabulary of 150,000 makes 64 rows of float32 logits 40 MB.
 _HEAD_ROWS = 64
+# The same where a run of agreeing tokens is followed, which mostly ends soon: 16 rows take as long as two or three do.
+_RUN_ROWS = 16
+# New prompt rows from which on a causal pass of their own is cheaper than more rows of the packed pass: its dense mask
+# grows with their square.
+_OWN_PASS = 512
 
 
 class HFModel:
@@ -57,6 +64,8 @@ class HFModel:
         self.context_length = _context_length(self._config, name)
         self.eos = _eos_tokens(model)
         self.cache = KVCache(self._config)
+        if self.device.type == "cpu":
+            choose_threads(model.num_parameters())
 
     @classmethod
     def load(
@@ -99,6 +108,11 @@ class HFModel:
         device: torch.device = self._model.device
         return device
 
+    @property
+    def _block_masks(self) -> bool:
+        """Whether a packed pass skips what its mask hides, and so needs no causal pass before it."""
+        return bool(self._config._attn_implementation == "flex_attention")
+
     async def decode(
         self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, usage: Usage
     ) -> AsyncGenerator[int]:
@@ -122,6 +136,10 @@ class HFModel:
 
     async def close(self) -> None:
         self.cache.reset()
+        nothing: Any = None
+        self._model = self._decoder = nothing
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # torch keeps what was freed, and other processes or engines could not have it
 
     @torch.inference_mode()
     def _decode(
@@ -146,6 +164,9 @@ class HFModel:
         base = [*request.prompt, *request.draft]
         # The last prompt row predicts the first draft token: it is computed here even when it is cached.
         cached = self.cache.reuse(base, most=prompt - 1)
+        if not self._block_masks and prompt - 1 - cached >= _OWN_PASS:
+            self._forward(request.prompt[cached:-1], range(cached, prompt - 1))
+            cached = prompt - 1
         ends = [prompt + end for end in request.boundaries] if request.suffixes else []
         layout = pack(base, cached, ends, request.suffixes)
         hidden, middle = self._packed(layout, base, middle="hidden" in request.signals)
@@ -213,7 +234,7 @@ class HFModel:
 
     def _mask(self, layout: Layout) -> Any:
         """The layout's visibility in the form that the attention implementation takes."""
-        if self._config._attn_implementation == "flex_attention":
+        if self._block_masks:
             from torch.nn.attention.flex_attention import create_block_mask
 
             rows = len(layout.tokens)

@@ -133,7 +133,7 @@ class HTTPModel:
             if finish not in ("stop", "length"):
                 raise server.error(f"left the answer unfinished ({finish or 'the stream ends'}). See its log.")
             if not self._wire.dialect.ids_out:
-                for token in self.codec.encode(text, literal=True)[:max_tokens]:
+                for token in self.codec.encode_after(text, tokens)[:max_tokens]:
                     number += 1
                     yield token
             if finish == "stop" and end is None and number < max_tokens:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -11,6 +14,7 @@ from parse_engine.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:  # the command line reads this module without torch
     from parse_engine.backends.base import Model
+    from parse_engine.backends.http import HTTPModel
 
 
 class LoadOptions(TypedDict, total=False):
@@ -47,14 +51,34 @@ def load_pair(
     from parse_engine.models.resolve import resolve
 
     target, draft = names_of(target, draft, options.get("target_url"), options.get("draft_url"))
-    _check(target, draft, options)
+    check_options(target, draft, options)
     if draft is not None and options.get("target_url") is None:
         check_target(resolve(target))
     same = draft == target and options.get("target_url") == options.get("draft_url")
     # First the drafter: vLLM 0.32 on CPUs starts no engine after one that speculates with n-grams, as a target may.
-    drafter = None if draft is None or same else _load(draft, options, "draft", alone=False)
-    target_model = _load(target, options, "target", alone=draft is None)
-    return target_model, target_model if same else drafter
+    with closed_on_error() as loaded:
+        if draft is not None and not same:
+            loaded.append(_load(draft, options, "draft", alone=False))
+        loaded.append(_load(target, options, "target", alone=draft is None or same))
+    drafter = None if draft is None else loaded[0]
+    return loaded[-1], drafter
+
+
+@contextmanager
+def closed_on_error() -> Iterator[list[Model]]:
+    """A list for the models that are loaded inside: an error there closes them."""
+    loaded: list[Model] = []
+
+    async def close() -> None:
+        for model in loaded:
+            await model.close()
+
+    try:
+        yield loaded
+    except BaseException:
+        with ThreadPoolExecutor(1) as thread:  # this one may have a running event loop
+            thread.submit(asyncio.run, close()).result()
+        raise
 
 
 def names_of(
@@ -68,7 +92,12 @@ def names_of(
     return target, draft
 
 
-def _check(target: str | Path, draft: str | Path | None, options: LoadOptions) -> None:
+def check_options(target: str | Path, draft: str | Path | None, options: LoadOptions) -> None:
+    """Refuse options that are unknown, or that do not go together.
+
+    Raises:
+        ConfigError: there are some.
+    """
     for option in options:
         if option not in LoadOptions.__annotations__:
             raise ConfigError(f"unknown option '{option}'.{did_you_mean(option, LoadOptions.__annotations__)}")
@@ -89,18 +118,9 @@ def _check(target: str | Path, draft: str | Path | None, options: LoadOptions) -
 
 
 def _load(name: str | Path, options: LoadOptions, role: str, *, alone: bool) -> Model:
-    url = options.get(f"{role}_url")
     dtype = options.get("dtype", "auto")
-    if isinstance(url, str):
-        from parse_engine.backends.http import HTTPModel
-
-        return HTTPModel.connect(
-            url,
-            name=None if name == AUTO else str(name),
-            role=role,
-            read_timeout=options.get("timeout", 60.0),
-            chosen_labels=options.get("label_ids", True),
-        )
+    if (served := connect(name, options, role)) is not None:
+        return served
 
     from parse_engine.models.resolve import resolve
 
@@ -113,6 +133,22 @@ def _load(name: str | Path, options: LoadOptions, role: str, *, alone: bool) -> 
 
     attention = options.get("attention", "sdpa") if role == "target" else "sdpa"  # a drafter makes no packed pass
     return HFModel.load(folder, device=options.get("device", "auto"), dtype=dtype, attention=attention, name=str(name))
+
+
+def connect(name: str | Path, options: LoadOptions, role: str) -> HTTPModel | None:
+    """The model of a role behind its address; None where it has none."""
+    url = options.get(f"{role}_url")
+    if not isinstance(url, str):
+        return None
+    from parse_engine.backends.http import HTTPModel
+
+    return HTTPModel.connect(
+        url,
+        name=None if name == AUTO else str(name),
+        role=role,
+        read_timeout=options.get("timeout", 60.0),
+        chosen_labels=options.get("label_ids", True),
+    )
 
 
 def vllm_options(options: LoadOptions, role: str, *, alone: bool) -> dict[str, Any]:

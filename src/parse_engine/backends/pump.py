@@ -8,7 +8,7 @@ import queue
 import threading
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -57,6 +57,9 @@ class Group:
         return self._numbers[id], output, step - self.added_at
 
 
+Arrival = tuple[Group, str, Any]  # whose, the request's id, and its RequestOutput or the exception that ended it
+
+
 class StepEngine:
     """A vLLM engine and the requests in it. Used on the pump's thread alone."""
 
@@ -81,7 +84,7 @@ class StepEngine:
                 self.core.add_request(id, {"prompt_token_ids": tokens}, params)
                 self.groups[id] = group
             except Exception as error:  # vLLM refuses the request, or has failed before
-                _tell({group.loop: [(group, id, error)]}, self._steps)
+                _tell([(group, id, error)], self._steps)
 
     def abort(self, ids: set[str]) -> None:
         left = [id for id in ids if self.groups.pop(id, None) is not None]
@@ -91,35 +94,47 @@ class StepEngine:
     def step(self) -> None:
         """One scheduler step, and its outputs to whom they belong."""
         self._steps += 1
-        arrivals: dict[asyncio.AbstractEventLoop, list[tuple[Group, str, Any]]] = defaultdict(list)
+        arrived: list[Arrival] = []
         try:
-            outputs = self.core.step()
-        except Exception as error:  # the engine is lost, and with it all that was in it
-            self._failure = error
-            for id, group in self.groups.items():
-                arrivals[group.loop].append((group, id, error))
-            self.groups = {}
-            _tell(arrivals, self._steps)
-            return
-        for output in outputs:
-            id = output.request_id
-            if id not in self.groups:  # aborted meanwhile
-                continue
-            group = self.groups.pop(id) if output.finished else self.groups[id]
-            arrivals[group.loop].append((group, id, output))
-        _tell(arrivals, self._steps)
+            for output in self.core.step():
+                id = output.request_id
+                if id in self.groups:  # else it was aborted meanwhile
+                    arrived.append((self.groups.pop(id) if output.finished else self.groups[id], id, output))
+            self.abort(_tell(arrived, self._steps))
+        except Exception as error:
+            self._lose(error)
+
+    def close(self) -> None:
+        """Free all that vLLM holds; what is still in it ends with an error."""
+        self._lose(RuntimeError("its engine was closed"))
+        core, self.core = self.core, None
+        core.engine_core.shutdown()
+
+    def _lose(self, error: Exception) -> None:
+        """The engine is lost, and with it all that is in it."""
+        self._failure = error
+        lost: list[Arrival] = [(group, id, error) for id, group in self.groups.items()]
+        self.groups = {}
+        _tell(lost, self._steps)
 
 
-def _tell(arrivals: Mapping[asyncio.AbstractEventLoop, list[tuple[Group, str, Any]]], step: int) -> None:
-    """Hand outputs over to the event loops, all of a step at once."""
+def _tell(arrivals: Sequence[Arrival], step: int) -> set[str]:
+    """Hand outputs over to their event loops, all of a step at once; returns the ids whose loop is closed."""
+    batches: dict[asyncio.AbstractEventLoop, list[Arrival]] = defaultdict(list)
+    for arrival in arrivals:
+        batches[arrival[0].loop].append(arrival)
 
-    def arrive(batch: list[tuple[Group, str, Any]]) -> None:
+    def arrive(batch: list[Arrival]) -> None:
         for group, id, output in batch:
             group.arrive(id, output, step)
 
-    for loop, batch in arrivals.items():
-        if not loop.is_closed():
+    gone = set[str]()
+    for loop, batch in batches.items():
+        try:
             loop.call_soon_threadsafe(arrive, batch)
+        except RuntimeError:  # it is closed; to ask beforehand would not do, as it may close meanwhile
+            gone |= {id for _, id, _ in batch}
+    return gone
 
 
 class Pump:
@@ -127,6 +142,7 @@ class Pump:
     in vLLM, so two engines must never run at the same time."""
 
     _this: Pump | None = None
+    _making = threading.Lock()
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -135,15 +151,18 @@ class Pump:
 
     @classmethod
     def of_this_process(cls) -> Pump:
-        if cls._this is None:
-            cls._this = Pump()
-        return cls._this
+        with cls._making:
+            if cls._this is None:
+                cls._this = Pump()
+            return cls._this
 
     def call(self, job: Callable[[], T]) -> Future[T]:
-        """Run `job` on the pump's thread, between two steps."""
+        """Run `job` on the pump's thread, between two steps; not if its future was cancelled before."""
         future: Future[T] = Future()
 
         def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(job())
             except BaseException as error:
@@ -161,9 +180,10 @@ class Pump:
         return self.call(job)
 
     def remove(self, engine: StepEngine) -> None:
-        """Shut an engine down; on the pump's thread."""
-        self._engines.remove(engine)
-        engine.core.engine_core.shutdown()
+        """Shut an engine down, unless that was done before; on the pump's thread."""
+        if engine in self._engines:
+            self._engines.remove(engine)
+            engine.close()
 
     def _run(self) -> None:
         while True:

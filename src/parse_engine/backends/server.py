@@ -9,6 +9,8 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -197,9 +199,21 @@ def _pause(attempt: int, error: httpx.HTTPError) -> float | None:
     if isinstance(error, httpx.HTTPStatusError):
         if error.response.status_code not in _WORTH_RETRYING:
             return None
-        after: str = error.response.headers.get("retry-after", "")
-        asked = min(float(after), _LONGEST_PAUSE) if after.isdigit() else 0.0
+        asked = min(retry_after(error.response.headers.get("retry-after", "")), _LONGEST_PAUSE)
     return max(asked, 0.25 * 2.0**attempt * random.uniform(0.5, 1.0))
+
+
+def retry_after(value: str) -> float:
+    """Seconds that a Retry-After header asks for, as a number or up to a date; 0 for what is neither or has passed."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(value)
+            seconds = when.replace(tzinfo=when.tzinfo or UTC).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return 0.0
+    return seconds if seconds > 0 else 0.0  # not a number, too
 
 
 async def events(response: httpx.Response) -> AsyncGenerator[str]:

@@ -62,11 +62,12 @@ class VLLMModel:
         """
         name = name or str(path)
         arguments, pump = engine_arguments(path, dtype, options), Pump.of_this_process()
+        codec, eos, own = read_codec(path), read_eos(path), fingerprint(path)  # nothing fails behind a started engine
         try:
             engine = pump.start(arguments).result()
         except (ValueError, RuntimeError, TypeError, AssertionError) as error:
             raise _refusal(name, error) from error
-        return cls(engine, pump, read_codec(path), read_eos(path), name, fingerprint(path))
+        return cls(engine, pump, codec, eos, name, own)
 
     async def decode(
         self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, usage: Usage
@@ -133,7 +134,7 @@ class VLLMModel:
         return bool(await asyncio.wrap_future(self._pump.call(lambda: self._engine.core.reset_prefix_cache())))
 
     async def close(self) -> None:
-        await asyncio.wrap_future(self._pump.call(lambda: self._pump.remove(self._engine)))
+        await asyncio.shield(asyncio.wrap_future(self._pump.call(lambda: self._pump.remove(self._engine))))
 
 
 def engine_arguments(path: Path, dtype: str, options: Mapping[str, Any] | None) -> Any:

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, Unpack
 
 from parse_engine.backends.base import Model, Usage, VerifyRequest
-from parse_engine.backends.load import LoadOptions, load_pair
+from parse_engine.backends.load import LoadOptions, closed_on_error, load_pair
 from parse_engine.bench.methods import Decoder, Method
 from parse_engine.bench.shared import SharedModel
 from parse_engine.bench.specreason import SpecReason
@@ -85,26 +85,29 @@ def load_lineup(
         ConfigError: the models take fewer answers at a time than `concurrency`, or the profile is of others.
         ModelError, DeviceError, BackendError: as `AsyncEngine.load`.
     """
-    plain, drafter = load_pair(target, draft, **options)
-    targets: dict[Decoder, Model] = {"plain": plain}
-    # n-grams last: vLLM 0.32 on CPUs starts no engine after one that speculates with them.
-    speculative: tuple[Decoder, ...] = ("draft-model", "ngram")
-    for decoder in speculative:
-        if any(method.decoder == decoder for method in methods):
-            own: LoadOptions = {**options}
-            speculation = {"speculative_config": _speculation(decoder, draft)}
-            own["target_options"] = {**(options.get("target_options") or {}), **speculation}
-            targets[decoder], _ = load_pair(target, None, **own)
-    if share:
-        targets = {decoder: SharedModel(model) for decoder, model in targets.items()}
-        drafter = drafter and SharedModel(drafter)
-    lineup = assemble(methods, targets, drafter, config, concurrency, profile, given or {})
-    for model in lineup.models:
-        if model.concurrency < concurrency:
-            raise ConfigError(
-                f"concurrency is {concurrency}, and {model.name} takes {model.concurrency} answer"
-                f"{'s' * (model.concurrency != 1)} at a time. Use --backend vllm or http, or a smaller number."
-            )
+    with closed_on_error() as loaded:
+        plain, drafter = load_pair(target, draft, **options)
+        loaded += [plain] if drafter is None else [plain, drafter]
+        targets: dict[Decoder, Model] = {"plain": plain}
+        # n-grams last: vLLM 0.32 on CPUs starts no engine after one that speculates with them.
+        speculative: tuple[Decoder, ...] = ("draft-model", "ngram")
+        for decoder in speculative:
+            if any(method.decoder == decoder for method in methods):
+                own: LoadOptions = {**options}
+                speculation = {"speculative_config": _speculation(decoder, draft)}
+                own["target_options"] = {**(options.get("target_options") or {}), **speculation}
+                targets[decoder], _ = load_pair(target, None, **own)
+                loaded.append(targets[decoder])
+        if share:
+            targets = {decoder: SharedModel(model) for decoder, model in targets.items()}
+            drafter = drafter and SharedModel(drafter)
+        lineup = assemble(methods, targets, drafter, config, concurrency, profile, given or {})
+        for model in lineup.models:
+            if model.concurrency < concurrency:
+                raise ConfigError(
+                    f"concurrency is {concurrency}, and {model.name} takes {model.concurrency} answer"
+                    f"{'s' * (model.concurrency != 1)} at a time. Use --backend vllm or http, or a smaller number."
+                )
     return lineup
 
 

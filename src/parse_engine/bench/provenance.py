@@ -20,6 +20,7 @@ import parse_engine
 from parse_engine.backends.base import Model
 from parse_engine.bench.tasks import Question, Task
 from parse_engine.errors import ConfigError
+from parse_engine.files import write_atomically
 from parse_engine.locks import locked
 from parse_engine.models.catalog import find
 
@@ -46,6 +47,12 @@ def peak_memory() -> int:
     """Most bytes of main memory that this process has held at one time."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def with_models(origin: Mapping[str, Any], target: Model, drafter: Model | None) -> dict[str, Any]:
+    """What `describe` says, and what loading the models decides: which they are, and how many threads compute them."""
+    machine = {**origin["machine"], "threads": _threads()}
+    return {**origin, "machine": machine, "models": describe_models(target, drafter)}
 
 
 def describe_task(task: Task, questions: Sequence[Question]) -> dict[str, Any]:
@@ -75,7 +82,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         ConfigError: the file cannot be written.
     """
     with _writing(path):
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_atomically(path, json.dumps(content, indent=2) + "\n")
 
 
 @contextmanager

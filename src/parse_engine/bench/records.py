@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from parse_engine.bench.tasks.base import Grade
 from parse_engine.errors import DataError
+from parse_engine.files import write_atomically
 from parse_engine.trace import Answer
 
 ANSWERS_FILE = "answers.jsonl"
@@ -104,9 +105,7 @@ def _line(record: Record) -> str:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write a file of records in one go: it is there whole, or as it was before."""
-    new = path.with_suffix(".new")
-    new.write_text("".join(_line(record) for record in records), encoding="utf-8")
-    new.replace(path)
+    write_atomically(path, "".join(_line(record) for record in records))
 
 
 def wall_seconds(records: Sequence[Record]) -> list[float | None]:

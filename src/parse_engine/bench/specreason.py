@@ -11,14 +11,15 @@ from parse_engine.backends.base import Model
 from parse_engine.bench.methods import Score, StepEnd
 from parse_engine.clock import Phase
 from parse_engine.config import ParseConfig, SamplingParams
-from parse_engine.engine import AsyncEngine, Flight
-from parse_engine.errors import BackendError, PromptError
+from parse_engine.engine import AsyncEngine
+from parse_engine.errors import BackendError
+from parse_engine.flight import Flight
 from parse_engine.prefix.draft import Draft
+from parse_engine.prefix.judges import Confidence
 from parse_engine.prefix.suffix import suffix_text
 from parse_engine.prefix.verifier import prompt_judge
-from parse_engine.prompt import Prompt
 from parse_engine.text import Writer
-from parse_engine.trace import Answer, BoundaryVerdict, Continuing, FinishReason, Method, Trace
+from parse_engine.trace import Answer, BoundaryVerdict, Continuing, FinishReason, Trace
 
 STEP_ENDS: dict[StepEnd, str] = {"blank-line": "\n\n", "line": "\n"}
 BEST, THRESHOLD = 9, 7
@@ -72,43 +73,41 @@ class SpecReason(AsyncEngine):
         )
         self._question = target.codec.encode(suffix_text(render, QUESTION) + REPLY)
 
-    async def _answer(self, prompt: Prompt, flight: Flight, method: Method) -> Answer:
-        target, drafter = self.target, self._model_of("draft")
-        context, drafters_context = self.tokens(target, prompt, flight), self.tokens(drafter, prompt, flight)
-        most = flight.params.max_tokens
-        if len(context) + most + len(self._question) > target.context_length:
-            raise PromptError(
-                f"the prompt, SpecReason's question and {most} tokens are beyond the context of {target.name}. Set "
-                "max_tokens lower."
-            )
-        answer = Writer(target.codec, flight.params.stop, after=context if flight.raw else ())
+    @property
+    def longest_suffix(self) -> int:
+        return len(self._question) if self._judge is None else self._judge.longest_suffix
+
+    async def _answer(self, flight: Flight) -> Answer:
+        target, drafter, request = self.target, self._model_of("draft"), flight.request
+        context, drafters_context = flight.context, flight.drafters_context
+        answer = Writer(target.codec, request.params.stop, after=context if request.raw else ())
         drafted: list[int] = []  # the answer in the drafter's tokens
         scored: list[BoundaryVerdict] = []
         kept = draft_tokens = number = 0
         last, finish = "", None
         try:
             while finish is None:
-                room, number = most - len(answer.tokens), number + 1
+                room, number = flight.max_tokens - len(answer.tokens), number + 1
                 step = await self._step(flight, "draft", drafter, [*drafters_context, *drafted], room, number)
-                for_target, for_drafter = self._in(target, step)[:room], step.tokens
+                for_target, for_drafter = self._in(target, step, [*context, *answer.tokens])[:room], step.tokens
                 accepted = False
                 if step.text:  # a drafter that has nothing more to say does not end the answer
                     draft_tokens += len(for_target)
-                    p = await self._score(flight, context, [*answer.tokens, *for_target])
-                    accepted = p >= self._least
-                    scored.append(BoundaryVerdict(draft_tokens, p, None, accepted))
+                    score = await self._score(flight, context, [*answer.tokens, *for_target])
+                    accepted = score.counted(self.config.min_label_mass) >= self._least
+                    scored.append(BoundaryVerdict(draft_tokens, score.p, score.label_mass, accepted))
                 if accepted:
                     kept += len(for_target)
                 else:
                     step = await self._step(flight, "continue", target, [*context, *answer.tokens], room, number)
-                    for_target, for_drafter = step.tokens, self._in(drafter, step)
+                    for_target, for_drafter = step.tokens, self._in(drafter, step, [*drafters_context, *drafted])
                 drafted += for_drafter
                 shown = len(answer.stable)
                 for token in for_target:
                     answer.push(token)
                 flight.emit(Continuing(answer.stable[shown:]))
                 repeats = self._ends_on_repeat and number > STEPS_BEFORE_A_REPEAT and step.text == last
-                finish = _finish(flight.params, answer, ended=step.ended or repeats or not step.tokens)
+                finish = _finish(answer, flight.max_tokens, ended=step.ended or repeats or not step.tokens)
                 last = step.text
         except BackendError as error:
             error.phase, error.text = flight.clock.phase, answer.stable
@@ -134,7 +133,7 @@ class SpecReason(AsyncEngine):
         self, flight: Flight, phase: Phase, model: Model, tokens: Sequence[int], most: int, number: int
     ) -> _Step:
         """A model's next step: up to and with the end of a step behind some text, or to the end of its turn."""
-        params = flight.params
+        params = flight.request.params
         if params.seed is not None:  # a random stream for each step of each model
             params = replace(params, seed=hash((params.seed, phase == "draft", number)) % 2**63)
         usage = flight.drafter if phase == "draft" else flight.target
@@ -148,29 +147,29 @@ class SpecReason(AsyncEngine):
                     break
         return _Step(written.tokens, written.text, ended=False)
 
-    async def _score(self, flight: Flight, context: Sequence[int], answer: Sequence[int]) -> float:
-        """The target's score of the last step of an answer, in [0, 1]."""
+    async def _score(self, flight: Flight, context: Sequence[int], answer: Sequence[int]) -> Confidence:
+        """The target's score of the last step of an answer."""
         target = self.target
         if self._judge is not None:
             ends, draft = [len(answer)], Draft("", tuple(answer), (), complete=False)
             request = self._judge.request(context, draft, ends)
             scores = await flight.clock.timed("verify", target.verify(request, flight.target))
-            return self._judge.confidences(draft, ends, scores)[0].p
+            return self._judge.confidences(draft, ends, scores)[0]
         once = SamplingParams(max_tokens=1)
         tokens = [*context, *answer, *self._question]
         async with aclosing(target.decode(tokens, once, 1, flight.target)) as generated:
             token = await flight.clock.timed("verify", anext(generated, None))
         text = target.codec.decode([token]).strip() if token is not None else ""
-        return int(text) / BEST if text in set("0123456789") else 0.0
+        return Confidence(int(text) / BEST if text in set("0123456789") else 0.0)
 
-    def _in(self, model: Model, step: _Step) -> list[int]:
-        """Another model's step in the tokens of `model`."""
+    def _in(self, model: Model, step: _Step, after: Sequence[int]) -> list[int]:
+        """Another model's step in the tokens of `model`, as it goes on behind `after`."""
         if self._same_tokens and max(step.tokens, default=0) < model.codec.size:
             return step.tokens
-        return model.codec.encode(step.text, literal=True)
+        return model.codec.encode_after(step.text, after)
 
 
-def _finish(params: SamplingParams, answer: Writer, *, ended: bool) -> FinishReason | None:
+def _finish(answer: Writer, max_tokens: int, *, ended: bool) -> FinishReason | None:
     if ended or answer.stopped:
         return "stop"
-    return "length" if len(answer.tokens) >= params.max_tokens else None
+    return "length" if len(answer.tokens) >= max_tokens else None

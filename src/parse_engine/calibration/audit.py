@@ -7,16 +7,18 @@ be looked at after every answer, and at an unchanged rate it ever reaches 1/leve
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Unpack
 
 from parse_engine.calibration.agreement import same_answer
-from parse_engine.config import SamplingParams
 from parse_engine.engine import AsyncEngine
 from parse_engine.errors import OverloadedError
 from parse_engine.prompt import Prompt
+from parse_engine.request import Params, Request, RequestOptions
 from parse_engine.trace import Answer
 
 LEVEL = 0.01
@@ -79,19 +81,25 @@ class Audit:
         self.watch = Watch(engine.profile.disagreement)
         self._engine, self._share, self._random = engine, share, random.Random(seed)
 
-    async def after(self, prompt: Prompt, answer: Answer, params: SamplingParams, *, raw: bool = False) -> bool | None:
+    async def after(
+        self, prompt: Prompt, answer: Answer, params: Params = None, **options: Unpack[RequestOptions]
+    ) -> bool | None:
         """Maybe audit an answer that PARSE has given; whether the target's is the same, None when it was not asked.
+
+        `params` and `options` are those that the answer was asked for with.
 
         Answers that are drawn (temperature above 0) differ by chance and are not audited, nor is anything while the
         engine is overloaded. Takes as long as the target takes: call it in a task of its own, after the answer is
         delivered.
         """
-        if answer.trace.method != "parse" or not params.greedy or self._random.random() >= self._share:
+        greedy = Request.of(prompt, params, options).params.greedy
+        if answer.trace.method != "parse" or not greedy or self._random.random() >= self._share:
             return None
+        alone: RequestOptions = {**options, "method": "target"}
         try:
-            own = await self._engine.generate(prompt, params, method="target", raw=raw)
+            own = await self._engine.generate(prompt, params, **alone)
         except OverloadedError:
             return None
-        same = same_answer(answer.text, own.text)
+        same = await asyncio.to_thread(same_answer, answer.text, own.text)  # mathematics may take seconds
         self.watch.see(not same)
         return same

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from parse_engine.backends.base import Scores
 from parse_engine.errors import DataError
+from parse_engine.files import write_atomically
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.features import Features, features
 
@@ -128,7 +129,7 @@ class Cases:
                 raise DataError(f"{self._file} is not a file of calibration cases. Give another directory.") from None
             self.done = {case.key: self._with_hidden(case) for case in cases}
             if rest:  # a line that was cut off
-                self._file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+                write_atomically(self._file, "".join(f"{line}\n" for line in lines))
 
     def add(self, case: Case) -> None:
         # As it will be read when a run goes on, so that stopping changes nothing.

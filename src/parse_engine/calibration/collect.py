@@ -22,11 +22,13 @@ from parse_engine.bench.tasks.base import Question, Task
 from parse_engine.calibration.agreement import same_answer
 from parse_engine.calibration.cases import Case, Cases, Outcome
 from parse_engine.config import ParseConfig, SamplingParams
-from parse_engine.engine import AsyncEngine, Flight, cancel
+from parse_engine.engine import AsyncEngine, cancel
 from parse_engine.errors import BackendError, ConfigError, PromptError
+from parse_engine.flight import Flight
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.segments import boundaries
 from parse_engine.prefix.verifier import prompt_judge
+from parse_engine.request import Request
 from parse_engine.text import Writer
 
 COSTS_FILE = "costs.jsonl"
@@ -170,14 +172,13 @@ class _Batch:
         asked = []
         for task, question in questions:
             prompt = question.turns[0]
-            context = self._engine.tokens(self._target, prompt, self._flight(), judged=True)
-            asked.append(_Asked(task, question, prompt, context))
+            asked.append(_Asked(task, question, prompt, self._begin(prompt).context))
         answers = await self._timed("target", asked, self._answers, lambda written: sum(n for _, n in written))
         drafts = await self._timed("draft", asked, self._draft, lambda draft: len(draft.tokens))
         return asked, answers, drafts
 
-    def _flight(self) -> Flight:
-        return Flight(self._plan.params, False, lambda event: None)
+    def _begin(self, prompt: str) -> Flight:
+        return self._engine.begin(Request(prompt, self._plan.params))
 
     async def _timed(
         self, stage: str, items: Sequence[T], work: Callable[[T], Awaitable[R]], count: Callable[[R], int]
@@ -206,10 +207,10 @@ class _Batch:
         return await self._write_all(asked.context, ())
 
     async def _draft(self, asked: _Asked) -> Draft:
-        flight = self._flight()
+        flight = self._begin(asked.prompt)
         if "sampled" in self._drafter.signals:
             flight.drafter.logprobs = []
-        draft = await self._engine.draft(asked.prompt, asked.context, flight)
+        draft = await self._engine.draft(flight)
         if flight.warnings:  # a question without its draft would count as one without a loss
             raise BackendError(f"question {asked.question.id} of {asked.task.name}: {flight.warnings[0]}")
         return draft
@@ -258,7 +259,7 @@ class _Batch:
         target, writer = self._target, Writer(self._target.codec, params.stop)
         for token in kept:
             writer.push(token)
-        left = params.max_tokens - len(kept)
+        left = params.most_tokens - len(kept)
         if left > 0:
             async with aclosing(target.decode([*context, *kept], params, left, Usage())) as tokens:
                 async for token in tokens:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from parse_engine.bench.report import drawing
 from parse_engine.bench.report.plots import Plot, pareto
 from parse_engine.bench.report.sheets import Sheet
-from parse_engine.calibration.tables import describe_setting, percent, promise, ranking_cells, setting_cells
+from parse_engine.calibration.tables import describe_setting, percent, promise, ranking_cells, result, setting_cells
 from parse_engine.profile import Profile, Tried
 from parse_engine.render.html import template
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 LONG = 15
 """Most rows of a table that is shown without being asked for."""
+EVEN = 1.3
+"""Room for the losses up to twice the limit, where 1 is that for ten times as many."""
 JUDGES = {
     "prompt": "asks the target whether what it has read is correct",
     "likelihood": "reads how probable the target finds the draft",
@@ -45,11 +47,7 @@ COLUMNS = {
 
 
 def page(profile: Profile) -> str:
-    """The page of a profile. It loads nothing from anywhere, and all texts are escaped.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
-    """
+    """The page of a profile. It loads nothing from anywhere, and all texts are escaped."""
     choice = profile.choice
     return template("profile.html", "parse_engine.calibration", "parse_engine.bench.report").render(
         profile=profile,
@@ -79,8 +77,6 @@ def of_hundred(share: float) -> str:
 
 def trade_off(profile: Profile) -> Plot:
     """Questions lost against the expected speed, for every setting that was tried."""
-    from matplotlib import rc_context
-
     with rc_context(drawing.STYLE):
         chart, axes = drawing.make_axes(300, "lost of 100 questions", right=98)
         axes.grid(True)
@@ -115,8 +111,10 @@ def settings_sheet(profile: Profile) -> Sheet:
     rows = tuple(_row(tried, profile.choice) for tried in profile.tried)
     notes = "; ".join(f"{name}: {note}" for name, note in COLUMNS.items())
     caption = (
-        "Judge by judge, from the safest to the fastest. Promised are a judge's settings before the first whose few "
-        f"losses could as well be luck. {notes[0].upper()}{notes[1:]}."
+        "Judge by judge, from the safest to the fastest. Within the limit are a judge's settings before the first "
+        "whose few losses could as well be luck: promised those that are faster than the target alone, no gain the "
+        "others. "
+        f"{notes[0].upper()}{notes[1:]}."
     )
     return Sheet(f"Settings on {profile.tested_on} questions", names, rows, caption)
 
@@ -167,12 +165,21 @@ def _draw_judge(axes: Axes, profile: Profile, judge: str) -> None:
 
 
 def _settle(axes: Axes, profile: Profile) -> None:
-    """Limits with room around the points and the limit, and no losses below none."""
+    """Scales that give most room to what decides: speeds as ratios, and losses up to twice the limit, evenly.
+
+    Beyond that equal steps double the loss: settings that take whole drafts unjudged lose many times the limit.
+    """
     speeds, losses = zip(*(_point(profile, tried) for tried in profile.tried), strict=True)
-    width = max(speeds) - min(speeds) or 1.0
-    height = max(*losses, 100 * profile.max_loss)
-    axes.set_xlim(min(speeds) - 0.08 * width, max(speeds) + 0.05 * width)
-    axes.set_ylim(-0.06 * height, 1.1 * height)
+    limit, most = 100 * profile.max_loss, max(losses)
+    margin = (max(speeds) / min(speeds)) ** 0.08 * 1.02
+    axes.set_xlim(min(speeds) / margin, max(speeds) * margin)
+    drawing.speed_axis(axes)
+    axes.set_yscale("symlog", linthresh=2 * limit, linscale=EVEN)
+    axes.set_ylim(-0.15 * limit, 1.25 * max(most, 1.3 * limit))
+    steps = [0, limit / 2, limit, *(limit * 2**step for step in range(1, 12))]
+    axes.set_yticks([step for step in steps if step <= axes.get_ylim()[1]])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _name_limit_and_judges(axes: Axes, profile: Profile) -> None:
@@ -184,8 +191,7 @@ def _name_limit_and_judges(axes: Axes, profile: Profile) -> None:
     axes.axhline(limit, color=drawing.INK, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
     text = f"limit\n{of_hundred(profile.max_loss)}"
     axes.annotate(text, (1, limit), (8, 0), axes.get_yaxis_transform(), "offset points", va="center", linespacing=1.05)
-    low, high = axes.get_ylim()
-    is_high = limit > (low + high) / 2
+    is_high = axes.transData.transform((1, limit))[1] > (axes.bbox.y0 + axes.bbox.y1) / 2
     for judge in dict.fromkeys(tried.setting.judge for tried in profile.tried):
         axes.plot([], [], markersize=5, linewidth=1.5, label=judge, **_look(profile, judge))
     axes.legend(
@@ -214,17 +220,17 @@ def _caption(profile: Profile) -> str:
     ringed = " The ring marks the chosen one, the fastest that is promised." if profile.choice else ""
     return (
         "Every mark is a setting on the tested questions. Further down is safer, further right is faster; a judge's "
-        "line joins those of its settings that none of its others beats in both. Filled: promised. Hollow: not "
-        f"promised.{ringed} To be below the dashed limit is not enough for a promise: with few questions that may be "
-        "luck, so there must be a distance that luck does not explain."
+        "line joins those of its settings that none of its others beats in both. Filled: shown to be within the "
+        f"limit. Hollow: not shown.{ringed} To be below the dashed limit is not enough: with few questions that may be "
+        "luck, so there must be a distance that luck does not explain. Above twice the limit, losses are drawn closer "
+        "together."
     )
 
 
 def _row(tried: Tried, choice: Tried | None) -> tuple[str, ...]:
-    result = "chosen" if tried == choice else "promised" if tried.promised else "-"
     return (
         tried.setting.judge,
-        result,
+        result(tried, choice) or "-",
         f"{tried.speed:.2f}x",
         f"{tried.losses}",
         f"{tried.gains}",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 import parse_engine
 from parse_engine.cli import bench, calibrate, check, generate, models, profile, pull
+from parse_engine.cli.streams import NOBODY_READS, open_closed_streams, print_error, status_after
 from parse_engine.errors import ParseEngineError, did_you_mean
 
 app = typer.Typer(
@@ -48,19 +49,38 @@ app.add_typer(bench.app, name="bench")
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 all went well, 1 a failed check, 2 an error of the user's, 130 Ctrl-C.
+    """Run the command line and exit.
 
-    `args` are the words after the program's name; by default the process's own.
+    0: all went well. 1: a check failed, or some prompts. 2: an error of the user's. 130: Ctrl-C. 141: nobody reads the
+    output any more. `args` are the words after the program's name; by default the process's own.
     """
+    open_closed_streams()
+    stdout = sys.stdout
     try:
-        code = app(args, prog_name="parse-engine", standalone_mode=False)
+        status = _run(args)
+        sys.stdout.flush()
+    except OSError as error:
+        status = status_after(error)
+    except SystemExit as stopped:
+        if not isinstance(stopped.__context__, BrokenPipeError):
+            raise
+        # rich ends the program where its reader has gone; typer, which puts another stdout there, at any broken pipe
+        status = NOBODY_READS if sys.stdout is stdout else status_after(stopped.__context__)
+    sys.exit(status)
+
+
+def _run(args: Sequence[str] | None) -> int:
+    """The exit status; an error is said here."""
+    try:
+        return app(args, prog_name="parse-engine", standalone_mode=False) or 0
     except ParseEngineError as error:
-        _fail(str(error))
+        print_error(str(error))
     except typer.TyperException as error:
-        _fail(_usage_message(error))
+        if message := _usage_message(error):  # a group called without a subcommand has printed its help
+            print_error(message)
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    sys.exit(code)
+        return 130
+    return 2
 
 
 def _usage_message(error: typer.TyperException) -> str:
@@ -68,10 +88,3 @@ def _usage_message(error: typer.TyperException) -> str:
     given = getattr(error, "option_name", "")
     possible = getattr(error, "possibilities", None)
     return f"{error.message}.{did_you_mean(given, possible)}" if possible else error.format_message()
-
-
-def _fail(message: str) -> NoReturn:
-    if message:  # a group called without a subcommand has printed its help and says nothing
-        typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
-        typer.echo(" ".join(message.splitlines()), err=True)
-    sys.exit(2)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from parse_engine.cli.settings import DEFAULTS, GenerateSettings, given, listed, merge, setting
-from parse_engine.config import Backend, choices
+from parse_engine.config import DEFAULT_MAX_TOKENS, Backend, choices
 from parse_engine.config import Judge as JudgeName
 from parse_engine.errors import ConfigError, did_you_mean
 
@@ -74,7 +74,10 @@ def calibrate(
         int,
         typer.Option(metavar="N", min=1, help="Most answers in flight, as they will be in use: costs depend on it."),
     ] = DEFAULT_CONCURRENCY,
-    max_tokens: Annotated[int, setting("max_tokens", metavar="N")] = DEFAULTS.max_tokens,
+    max_tokens: Annotated[
+        int,
+        typer.Option(metavar="N", help="Most tokens of an answer. Questions without room for them are left out."),
+    ] = DEFAULT_MAX_TOKENS,
     stop: Annotated[list[str] | None, setting("stop", metavar="TEXT")] = None,
     max_prefixes: Annotated[int, setting("max_prefixes", metavar="N")] = DEFAULTS.max_prefixes,
     device: Annotated[str, setting("device", metavar="NAME")] = DEFAULTS.device,
@@ -182,7 +185,8 @@ def _plan(settings: GenerateSettings, deltas: str, answers: int) -> Plan:
             f"deltas is '{deltas}'; it must be numbers of tokens with commas between, 16,32 for instance."
         )
     chosen = tuple(sorted({int(text) for text in listed(deltas)}))
-    return Plan(settings.sampling, chosen, settings.max_prefixes, answers)
+    sampling = replace(settings.sampling, max_tokens=settings.most_tokens)
+    return Plan(sampling, chosen, settings.max_prefixes, answers)
 
 
 def _warn_if_few(questions: list[tuple[Task, Question]], promise: Promise) -> None:

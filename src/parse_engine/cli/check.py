@@ -24,7 +24,7 @@ def check(ctx: typer.Context, **flags: Any) -> None:
     names = settings.names()
     from parse_engine.preflight import check
 
-    findings = check(*names, settings.judging, settings.max_tokens, settings.loading, settings.loaded_profile())
+    findings = check(*names, settings.judging, settings.most_tokens, settings.loading, settings.loaded_profile())
     if settings.json:
         for finding in findings:
             typer.echo(dumps(asdict(finding), ensure_ascii=False))

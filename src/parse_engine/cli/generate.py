@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
-from json import dumps
+from collections.abc import Generator
+from contextlib import closing, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from parse_engine.cli.answers import Outcome, answers, refusal
 from parse_engine.cli.helptext import field_docs
-from parse_engine.cli.prompts import read_prompts, shown
+from parse_engine.cli.printing import Printer
+from parse_engine.cli.prompts import Entry, read_entries
+from parse_engine.cli.results import AnswersFile
 from parse_engine.cli.settings import GenerateSettings, given, merge
-from parse_engine.errors import BackendError, ConfigError, DataError
-from parse_engine.trace import Answer, Done, Event
+from parse_engine.cli.streams import print_error
+from parse_engine.errors import ConfigError, DataError
+from parse_engine.files import write_atomically
+from parse_engine.trace import Answer
 
 if TYPE_CHECKING:
     from parse_engine.blocking import Engine
-    from parse_engine.prompt import Prompt
 
 DEFAULTS = GenerateSettings()
 
@@ -52,7 +55,9 @@ def generate(
     ctx: typer.Context,
     prompt: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PROMPT", help="Prompts, one answer each. Without any: --file, else stdin."),
+        typer.Argument(
+            metavar="PROMPT", help="Prompts, one answer each; -: stdin. What else is on stdin is put before them."
+        ),
     ] = None,
     file: Annotated[str | None, _prompting("file", metavar="FILE")] = None,
     system: Annotated[str | None, _prompting("system", metavar="TEXT")] = None,
@@ -73,7 +78,7 @@ def generate(
     device: Annotated[str, _models("device", metavar="NAME")] = DEFAULTS.device,
     dtype: Annotated[str, _models("dtype", metavar="NAME")] = DEFAULTS.dtype,
     attention: Annotated[str, _models("attention", metavar="NAME")] = DEFAULTS.attention,
-    max_tokens: Annotated[int, _decoding("max_tokens", metavar="N")] = DEFAULTS.max_tokens,
+    max_tokens: Annotated[int | None, _decoding("max_tokens", metavar="N")] = None,
     temperature: Annotated[float, _decoding("temperature", metavar="T")] = DEFAULTS.temperature,
     top_p: Annotated[float, _decoding("top_p", metavar="P")] = DEFAULTS.top_p,
     seed: Annotated[int | None, _decoding("seed", metavar="N")] = None,
@@ -88,6 +93,7 @@ def generate(
     keep_agreeing: Annotated[bool, _judging("keep_agreeing", metavar="")] = DEFAULTS.keep_agreeing,
     judge_suffix: Annotated[str | None, _judging("judge_suffix", metavar="TEXT")] = None,
     json: Annotated[bool, _option("json", "Output", "--json", metavar="")] = False,
+    output: Annotated[str | None, _output("output", metavar="FILE")] = None,
     html: Annotated[str | None, _output("html", metavar="FILE")] = None,
     quiet: Annotated[bool, _option("quiet", "Output", "--quiet", metavar="")] = False,
     config: Annotated[
@@ -95,33 +101,68 @@ def generate(
         typer.Option(metavar="FILE", help="TOML file of these settings, named like the options. Options win over it."),
     ] = None,
 ) -> None:
-    """Answer prompts: text on stdout, everything else on stderr."""
+    """Answer prompts: text on stdout, everything else on stderr.
+
+    A prompt that is refused or fails leaves the others alone. The exit status is 0 when all were answered, 1 when some
+    were, 2 when none was.
+    """
     flags = given(ctx, but={"prompt", "config"})
     if prompt and "file" in flags:
         raise ConfigError("prompts were given both as arguments and with --file. Use one of the two.")
     settings = merge(flags, config)
-    _answer_all(read_prompts(prompt or [], settings), settings)
+    entries = read_entries(prompt or [], settings)
+    code = _answer_all(entries, settings)
+    if code:
+        raise typer.Exit(code)
 
 
-def _answer_all(prompts: list[Prompt], settings: GenerateSettings) -> None:
-    items = []
+def _answer_all(entries: list[Entry], settings: GenerateSettings) -> int:
+    """Answer what is not answered yet, and leave files of it, also where Ctrl-C or an error comes between."""
+    with nullcontext() if settings.output is None else AnswersFile(Path(settings.output), entries, settings) as file:
+        answered = {} if file is None else dict(file.answers)
+        asked = [entry for entry in entries if entry not in answered]
+        if answered:
+            typer.echo(f"{len(answered)} of {len(entries)} prompts are answered in {settings.output}", err=True)
+        printer = Printer(asked, settings)
+        try:
+            with closing(_outcomes(asked, settings)) as outcomes:
+                for entry, outcome in outcomes:
+                    if isinstance(outcome, Answer):
+                        answered[entry] = outcome
+                    if file is not None:
+                        file.add(entry, outcome)
+                    printer.add(entry, outcome)
+        finally:
+            try:
+                printer.rest()
+            finally:
+                if settings.html is not None and answered:
+                    _write_page(
+                        settings.html,
+                        [(entry.shown, answered[entry]) for entry in entries if entry in answered],
+                        settings,
+                    )
+    return 0 if len(answered) == len(entries) else 1 if answered else 2
+
+
+def _outcomes(entries: list[Entry], settings: GenerateSettings) -> Generator[tuple[Entry, Outcome]]:
+    """What becomes of the prompts: first of those that are refused, then of the others, as they are answered."""
+    if not entries:
+        return
     with _load(settings) as engine:
-        try:
-            for number, (prompt, answer) in enumerate(zip(prompts, _answers(engine, prompts, settings), strict=True)):
-                for warning in answer.trace.warnings:
-                    typer.echo(f"warning: {warning}", err=True)
-                items.append((shown(prompt), answer))
-                _print(answer, settings, first=number == 0)
-        except BackendError as error:
-            _print_broken_off(error, settings)
-            raise
-    if settings.html is not None:
-        from parse_engine.render.html import page
-
-        try:
-            Path(settings.html).write_text(page(items), encoding="utf-8")
-        except OSError as error:
-            raise DataError(f"the page {settings.html} cannot be written: {error.strerror}.") from None
+        if settings.concurrency is not None and settings.concurrency > engine.concurrency:
+            most = "one answer" if engine.concurrency == 1 else f"{engine.concurrency} answers"
+            typer.echo(
+                f"warning: these models give {most} at a time, so concurrency {settings.concurrency} changes nothing",
+                err=True,
+            )
+        refused = {entry: error for entry in entries if (error := refusal(engine, entry, settings))}
+        asked = [entry for entry in entries if entry not in refused]
+        with closing(answers(engine, asked, settings)) as answered:
+            for entry, outcome in chain(refused.items(), answered):
+                if not isinstance(outcome, Answer):
+                    print_error(f"{entry.where}: {outcome}" if entry.where else str(outcome))
+                yield entry, outcome
 
 
 def _load(settings: GenerateSettings) -> Engine:
@@ -134,87 +175,30 @@ def _load(settings: GenerateSettings) -> Engine:
             draft,
             config=settings.config,
             profile=settings.loaded_profile(),
-            thinking=settings.thinking,
             concurrency=settings.concurrency,
             draft_timeout=settings.draft_timeout,
             **settings.loading,
         )
 
 
-def _answers(engine: Engine, prompts: list[Prompt], settings: GenerateSettings) -> Iterator[Answer]:
-    """In the order of the prompts: several at a time where the models can, else each shown as it is decided."""
-    if len(prompts) == 1 or engine.concurrency == 1:
-        return (_answer(engine, prompt, settings) for prompt in prompts)
-    answers = engine.map(prompts, settings.sampling, method=settings.method, raw=settings.raw)
-    return _counted(answers, len(prompts)) if _watched(settings) else answers
-
-
-def _counted(answers: Iterator[Answer], total: int) -> Iterator[Answer]:
-    """The same, under a progress bar."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("answers", total=total)
-        for answer in answers:
-            yield answer
-            progress.advance(bar)
-
-
-def _watched(settings: GenerateSettings) -> bool:
-    return sys.stderr.isatty() and not settings.quiet
-
-
 def _status(settings: GenerateSettings) -> Any:
-    if not _watched(settings):
+    if not settings.watched:
         return nullcontext()
     from rich.console import Console
 
     return Console(stderr=True).status("loading the models")
 
 
-def _answer(engine: Engine, prompt: Prompt, settings: GenerateSettings) -> Answer:
-    """One answer, shown on stderr as it is decided."""
-    events: Iterator[Event] = engine.stream(prompt, settings.sampling, method=settings.method, raw=settings.raw)
-    if _watched(settings):
-        from parse_engine.render.terminal import watch
+def _write_page(file: str, items: list[tuple[str, Answer]], settings: GenerateSettings) -> None:
+    from parse_engine.render.html import About, page
 
-        events = watch(events, keep=not sys.stdout.isatty() and not settings.json)
-    *_, last = events
-    assert isinstance(last, Done)
-    return last.answer
-
-
-def _print(answer: Answer, settings: GenerateSettings, *, first: bool) -> None:
-    if settings.json:
-        typer.echo(dumps(answer.to_dict(), ensure_ascii=False))
-    else:
-        _print_text(answer, first=first)
-    if _watched(settings):
-        from rich.console import Console
-
-        from parse_engine.render.terminal import summary
-
-        Console(stderr=True, highlight=False).print(summary(answer), soft_wrap=True)
-
-
-def _print_broken_off(error: BackendError, settings: GenerateSettings) -> None:
-    """What an answer had, when its target failed; the error itself goes where all errors go."""
-    if settings.json:
-        typer.echo(dumps({"text": error.text, "phase": error.phase, "error": str(error)}, ensure_ascii=False))
-    elif error.text:
-        typer.echo(error.text)
-
-
-def _print_text(answer: Answer, *, first: bool) -> None:
-    """The text as it is, or coloured by who wrote it on a terminal; an empty line between two answers."""
-    if not first:
-        typer.echo()
-    if not sys.stdout.isatty():
-        typer.echo(answer.text)
-        return
-    from rich.console import Console
-
-    from parse_engine.render.terminal import final_text
-
-    Console(highlight=False).print(final_text(answer), soft_wrap=True)
+    target, drafter = settings.names()
+    about = About(
+        target if settings.target_url is None else f"{target} at {settings.target_url}",
+        drafter if settings.draft_url is None or drafter is None else f"{drafter} at {settings.draft_url}",
+        settings.judging,
+    )
+    try:
+        write_atomically(Path(file), page(items, about))
+    except OSError as error:
+        raise DataError(f"the page {file} cannot be written: {error.strerror}. Give another place.") from None

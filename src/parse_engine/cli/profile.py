@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parse_engine.files import write_atomically
+
 if TYPE_CHECKING:
     from parse_engine.profile import Profile
 
@@ -23,13 +25,17 @@ def show(
     from parse_engine.profile import Profile
 
     loaded = Profile.load(profile)
+    if html is not None:
+        from parse_engine.bench.report.plotting import require_matplotlib
+
+        require_matplotlib(f"the page {html}")
     print_profile(loaded, json=json)
     if html is not None:
         from parse_engine.calibration.page import page
         from parse_engine.errors import ConfigError
 
         try:
-            html.write_text(page(loaded), encoding="utf-8")
+            write_atomically(html, page(loaded))
         except OSError as error:
             raise ConfigError(f"the page {html} cannot be written: {error.strerror}. Give another place.") from None
         typer.echo(f"written: {html}", err=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +15,14 @@ import typer
 
 from parse_engine.backends.load import LoadOptions, names_of
 from parse_engine.cli.helptext import field_docs
+from parse_engine.cli.ignored import refuse_ignored
 from parse_engine.config import AUTO, Attention, Backend, ParseConfig, SamplingParams, load_config
 from parse_engine.errors import ConfigError
 from parse_engine.trace import Method
 
 if TYPE_CHECKING:
     from parse_engine.profile import Profile
+    from parse_engine.request import RequestOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,7 @@ class GenerateSettings(ParseConfig, SamplingParams):
     concurrency: int | None = None
     """Most answers in flight. Not given: as many as the models can take."""
     draft_timeout: float | None = None
-    """Seconds after which a draft is given up, and the target answers alone."""
+    """Seconds after which a draft is judged as far as it has come."""
     profile: str | None = None
     """Profile of the two models (`parse-engine calibrate`): its judges, and its settings where none are given here."""
     method: Method = "parse"
@@ -58,7 +62,8 @@ class GenerateSettings(ParseConfig, SamplingParams):
     attention: Attention = "sdpa"
     """How the target's packed pass attends (hf): sdpa (a dense mask) or flex_attention (FlexAttention's block mask)."""
     file: str | None = None
-    """Read prompts from FILE: one per line, or, if its name ends in .jsonl, objects with `prompt` or `messages`."""
+    """Read prompts from FILE (-: stdin): one per line, or, if its name ends in .jsonl, objects with `prompt` or
+    `messages` and, where wanted, `id`, `max_tokens`, `temperature`, `top_p`, `seed`, `stop`."""
     system: str | None = None
     """System message put before every prompt."""
     raw: bool = False
@@ -66,7 +71,9 @@ class GenerateSettings(ParseConfig, SamplingParams):
     thinking: bool | None = None
     """Ask the chat template for thinking or for none. Not given: the template decides."""
     json: bool = False
-    """Print one JSON object per prompt on stdout: text, usage and the whole trace."""
+    """Print one JSON object per prompt on stdout: text, usage and the whole trace, or an error."""
+    output: str | None = None
+    """Write these objects to FILE, one a line, and print no text. The same command goes on where it was stopped."""
     html: str | None = None
     """Write FILE, one page that shows what was drafted, judged, kept and rewritten."""
     quiet: bool = False
@@ -85,18 +92,33 @@ class GenerateSettings(ParseConfig, SamplingParams):
         for name in ("draft_timeout", "timeout"):
             if (seconds := getattr(self, name)) is not None and not seconds > 0:
                 raise ConfigError(f"{name} is {seconds!r}; it must be above 0.")
-        if self.raw and self.system is not None:
-            raise ConfigError(
-                "raw prompts go without a chat template, so there is no system message. Drop one of them."
-            )
-        if self.html is not None and not Path(self.html).parent.is_dir():
-            raise ConfigError(
-                f"html is {self.html!r}, but there is no folder {Path(self.html).parent}. Create it first."
-            )
+        for name, what in (("system", "system message"), ("thinking", "thinking")):
+            if self.raw and getattr(self, name) is not None:
+                raise ConfigError(f"raw prompts go without a chat template, so there is no {what}. Drop one of them.")
+        for name in ("output", "html"):
+            if (file := getattr(self, name)) is not None and not Path(file).parent.is_dir():
+                raise ConfigError(f"{name} is {file!r}, but there is no folder {Path(file).parent}. Create it first.")
 
     @property
     def sampling(self) -> SamplingParams:
         return SamplingParams(**_part(self, SamplingParams))
+
+    @property
+    def asking(self) -> RequestOptions:
+        """How each prompt is asked, beside its sampling."""
+        return {"method": self.method, "raw": self.raw, "thinking": self.thinking}
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks on."""
+        return sys.stderr.isatty() and not self.quiet
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """The settings that the words of an answer depend on, beside its prompt and its sampling."""
+        values = {name: value for name, value in vars(self).items() if name not in _NOT_DECISIVE}
+        profile = None if self.profile is None else hashlib.sha256(Path(self.profile).read_bytes()).hexdigest()
+        return {**values, "profile": profile}
 
     @property
     def judging(self) -> ParseConfig:
@@ -155,6 +177,13 @@ class GenerateSettings(ParseConfig, SamplingParams):
 
 DEFAULTS = GenerateSettings()
 
+# Where prompts and answers go, how fast they come, and what each entry has itself.
+_NOT_DECISIVE = {
+    *("file", "system", "output", "html", "json", "quiet"),
+    *("device", "attention", "concurrency", "timeout", "draft_timeout"),
+    *(field.name for field in dataclasses.fields(SamplingParams)),
+}
+
 
 def setting(field: str, **more: Any) -> Any:
     """The option of a command that shares the setting `field`, with its help text."""
@@ -198,26 +227,29 @@ def merge(flags: Mapping[str, Any], config: Path | None) -> GenerateSettings:
     """Settings from the profile, overridden by those of the config file, overridden by the flags that were given.
 
     Raises:
-        ConfigError: a key of the file is unknown, a value has the wrong type or is out of range, or there is no such
-            profile.
+        ConfigError: a key of the file is unknown, a value has the wrong type or is out of range, there is no such
+            profile, or something would be ignored: of the flags beside all settings, of the file beside its own.
     """
     values = dict(flags)
     if config is not None:
         own = {key.replace("-", "_"): value for key, value in load_config(config).items()}
         try:
-            GenerateSettings.from_mapping(own)
+            refuse_ignored(GenerateSettings.from_mapping(own), own)
         except ConfigError as error:
             raise ConfigError(f"config file {config}: {error}") from None
         values = {**own, **flags}
     settings = GenerateSettings.from_mapping(values)
-    return settings if (profile := settings.loaded_profile()) is None else _with_profile(profile, values)
+    if (profile := settings.loaded_profile()) is not None:
+        settings = _with_profile(profile, values)
+    refuse_ignored(settings, flags)
+    return settings
 
 
 def _with_profile(profile: Profile, values: Mapping[str, Any]) -> GenerateSettings:
-    """What the profile chose, for its models unless others are named, and what was given."""
+    """What the profile chose and was made with, for its models unless others are named, and what was given."""
     given = {name: value for name, value in values.items() if name in calibrated()}
     config = profile.config_on(ParseConfig(), given)
-    chosen = {} if config is None else {name: getattr(config, name) for name in calibrated()}
+    chosen = {} if config is None else {**profile.sampling, **{name: getattr(config, name) for name in calibrated()}}
     models = {} if {"target_url", "draft_url"} & {*values} else {"target": profile.target, "draft": profile.draft}
     settings = GenerateSettings.from_mapping({**models, **chosen, **values})
     if settings.backend != profile.backend:

@@ -25,6 +25,10 @@ class Confidence:
     p: float
     label_mass: float | None = None
 
+    def counted(self, min_label_mass: float) -> float:
+        """`p`, or what passes no threshold where the labels have a smaller share: then the target answered nothing."""
+        return -math.inf if self.label_mass is not None and self.label_mass < min_label_mass else self.p
+
 
 class Judge(Protocol):
     """Decides how sure the target is of each prefix."""

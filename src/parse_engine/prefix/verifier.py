@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from parse_engine.backends.base import Model, Signal, Usage
 from parse_engine.config import ParseConfig
@@ -63,8 +62,10 @@ class Verifier:
         request = self._judge.request(context, draft, ends)
         scores = await self._target.verify(request, usage)
         confidences = self._judge.confidences(draft, ends, scores)
+        # A fitted judge has learnt what the labels mean, however little they weigh; what was promised of it holds.
+        least = config.min_label_mass if isinstance(self._judge, PromptJudge) else 0.0
         prefixes = accepted_prefixes(
-            [c.p for c in confidences],
+            [c.counted(least) for c in confidences],
             threshold=config.threshold,
             full_threshold=config.full_threshold,
             rule=config.boundary_rule,
@@ -76,9 +77,7 @@ class Verifier:
             BoundaryVerdict(end, c.p, c.label_mass, accepted=end <= accepted)
             for end, c in zip(ends, confidences, strict=True)
         )
-        # A fitted judge has learnt what the labels mean, however little they weigh; what was promised of it holds.
-        warnings = _mass_warning(confidences, config.min_label_mass) if isinstance(self._judge, PromptJudge) else ()
-        return Verdict(verdicts, accepted, committed, warnings)
+        return Verdict(verdicts, accepted, committed, _mass_warning(confidences, least))
 
 
 def check_told(judge: str, wanted: frozenset[Signal], model: str, told: frozenset[Signal]) -> None:
@@ -126,10 +125,11 @@ def prompt_judge(codec: Codec, config: ParseConfig) -> PromptJudge:
 
 
 def _mass_warning(confidences: Sequence[Confidence], least: float) -> tuple[str, ...]:
-    masses = [c.label_mass for c in confidences if c.label_mass is not None]
-    if not masses or fmean(masses) >= least:
+    masses = [c.label_mass for c in confidences if c.label_mass is not None and c.label_mass < least]
+    if not masses:
         return ()
     return (
-        f"the target gave the labels Correct and Incorrect only {fmean(masses):.1%} of its probability, so it is not "
-        "answering the judge's question and its verdicts mean little; use another judge (--judge likelihood).",
+        f"the target gave the labels Correct and Incorrect only {min(masses):.1%} of its probability, less than "
+        f"{least:.1%}, for {len(masses)} of {len(confidences)} prefixes: it did not answer the judge's question there, "
+        "and they count as rejected. Use another judge (--judge likelihood) if this goes on.",
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 
 import jinja2
 
+from parse_engine.config import BoundaryRule, Judge, ParseConfig
 from parse_engine.render.parts import Piece, by_author, kept_characters, pieces
 from parse_engine.trace import Answer, Seconds
 
@@ -16,6 +18,31 @@ METHODS = {
     "target": "method target: the target wrote alone",
     "draft": "method draft: the drafter wrote alone",
 }
+
+
+_FRAME = "width: 100%; height: 40em; border: 0"
+
+# In words, what is known of them by a name.
+JUDGES: dict[Judge, str] = {
+    "prompt": "asks the target whether a prefix is correct",
+    "likelihood": "reads the target's probabilities of the draft",
+    "head": "reads the target's hidden states, as it was fitted to",
+    "fused": "reads verdicts, probabilities and hidden states, as it was fitted to",
+}
+RULES: dict[BoundaryRule, str] = {
+    "first-failure": "the prefixes before the first that fails",
+    "last-success": "the draft up to the last prefix that passes",
+}
+
+
+@dataclass(frozen=True)
+class About:
+    """How all answers of a page were made."""
+
+    target: str
+    drafter: str | None
+    config: ParseConfig
+    """How drafts were judged."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +55,15 @@ class Phase:
     """Of the total, in [0, 1]."""
 
 
-def page(items: Sequence[tuple[str, Answer]]) -> str:
-    """The page of these prompts, as people should read them, and their answers.
+def page(items: Sequence[tuple[str | None, Answer]], about: About | None = None) -> str:
+    """The page of these prompts, as people should read them (None: not known), and their answers.
 
     It loads nothing from anywhere, and all texts are escaped.
     """
     return template("page.html").render(
+        about=about,
+        judges=JUDGES,
+        rules=RULES,
         sections=[_section(number, *item) for number, item in enumerate(items, start=1)],
         judged=any(answer.trace.method == "parse" for _, answer in items),
     )
@@ -52,7 +82,13 @@ def template(name: str, *packages: str) -> jinja2.Template:
     return environment.get_template(name)
 
 
-def _section(number: int, prompt: str, answer: Answer) -> dict[str, object]:
+def frame(answer: Answer) -> str:
+    """The page of one answer as a part of another page, a notebook for instance, whose styles it leaves alone."""
+    content = escape(page([(None, answer)]))
+    return f'<iframe srcdoc="{content}" title="How this answer came about" style="{_FRAME}"></iframe>'
+
+
+def _section(number: int, prompt: str | None, answer: Answer) -> dict[str, object]:
     trace = answer.trace
     drafter, target = by_author(answer)
     return {
@@ -62,6 +98,10 @@ def _section(number: int, prompt: str, answer: Answer) -> dict[str, object]:
         "trace": trace,
         "method": METHODS[trace.method],
         "runs": list(_runs(pieces(trace.draft_text, kept_characters(trace), trace.boundary_offsets, trace.boundaries))),
+        "named": [
+            "Whole draft" if boundary.end == trace.draft_tokens else f"Prefix {number}"
+            for number, boundary in enumerate(trace.boundaries, start=1)
+        ],
         "accepted": sum(boundary.accepted for boundary in trace.boundaries),
         "drafter": drafter,
         "target": target,

@@ -17,6 +17,17 @@ class Piece:
     boundary: BoundaryVerdict | None
     """The boundary at the stretch's end, if there is one."""
 
+    @property
+    def words(self) -> str:
+        """The text without the line breaks at its end: a boundary's mark stands behind it, on the line it judged."""
+        return self.text[: len(self.text) - len(self.breaks)]
+
+    @property
+    def breaks(self) -> str:
+        """The text's end from the first line break on behind which there is nothing but space."""
+        space = self.text[len(self.text.rstrip()) :]
+        return space[space.find("\n") :] if "\n" in space else ""
+
 
 def pieces(draft: str, kept: int, ends: Sequence[int], boundaries: Sequence[BoundaryVerdict]) -> Iterator[Piece]:
     """Cut the draft at its boundaries and where its kept part ends; all offsets are in characters.

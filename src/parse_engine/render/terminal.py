@@ -76,10 +76,12 @@ def _add_judged_draft(text: Text, view: View, verified: Verified) -> None:
             (e for e, b in zip(verified.boundary_offsets, verified.boundaries, strict=True) if b.accepted), default=0
         )
     for piece in pieces(view.draft, kept, verified.boundary_offsets, verified.boundaries):
-        text.append(printable(piece.text), KEPT if piece.kept else REJECTED)
+        style = KEPT if piece.kept else REJECTED
+        text.append(printable(piece.words), style)
         if piece.boundary is not None:
             sign = "✓" if piece.boundary.accepted else "✗"
             text.append(f"⟨{piece.boundary.p:.2f}{sign}⟩", NOTE)
+        text.append(printable(piece.breaks), style)
 
 
 def final_text(answer: Answer) -> Text:

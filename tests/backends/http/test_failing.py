@@ -85,26 +85,28 @@ def test_a_target_that_dies_while_it_goes_on(place: Place, fault: str, message: 
         assert len(place.target.bodies) == 2
 
 
-def test_a_target_that_hangs(front: Callable[..., Front]) -> None:
+@pytest.mark.parametrize(("faults", "phase"), [(["hang"], "verify"), ([None, "stall"], "continue")])
+def test_a_target_that_hangs(front: Callable[..., Front], faults: list[str | None], phase: str) -> None:
     place = Place(front(1), front(2))
-    with place.engine(read_timeout=0.5) as engine:
-        for faults, phase in ((["hang"], "verify"), ([None, "stall"], "continue")):
-            place.target.faults = iter(faults)
-            with pytest.raises(BackendError, match=r"sent nothing for 0\.5 s") as caught:
-                engine.generate(QUESTION, SHORT)
-            assert caught.value.phase == phase
+    with place.engine(read_timeout=3) as engine:
+        place.target.faults = iter(faults)
+        with pytest.raises(BackendError, match=r"sent nothing for 3 s") as caught:
+            engine.generate(QUESTION, SHORT)
+        assert caught.value.phase == phase
         assert eventually(lambda: place.target.open == 0)
 
 
 @pytest.mark.parametrize("fault", [500, "drop", "half", "polite half", "nonsense", "hang", "stall"])
 def test_a_drafter_that_fails(place: Place, fault: int | str) -> None:
-    with place.engine(draft_timeout=1 if fault in ("hang", "stall") else None) as engine:
+    with place.engine(draft_timeout=5 if fault in ("hang", "stall") else None) as engine:
         expected = alone(engine)
         place.drafter.faults = repeat(fault)
         answer = engine.generate(QUESTION, SHORT)
         assert answer.text == expected
-        assert answer.trace.draft_tokens == 0
-        assert "the target answered alone: the" in answer.trace.warnings[0]
+        begun = fault in ("half", "polite half", "stall")
+        assert (answer.trace.draft_tokens > 0) == begun
+        what = "the draft is unfinished, and judged as far as it had come" if begun else "the target answered alone"
+        assert f"{what}: the" in answer.trace.warnings[0]
         assert eventually(lambda: place.drafter.open == 0)
 
 

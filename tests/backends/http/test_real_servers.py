@@ -130,11 +130,13 @@ def test_a_drafter_and_then_a_target_that_are_killed(vllm: list[VLLMServer], mon
     with Engine(target, drafter, NOTHING) as engine:
         expected = engine.generate(QUESTION, params, method="target").text
         killed_while_decoding(drafter, vllm[1])
-        for why in ("broke the connection off", "cannot be reached"):  # the second time it is dead from the start
+        for why, begun in (
+            ("broke the connection off", True),
+            ("cannot be reached", False),
+        ):  # then dead from the start
             answer = engine.generate(QUESTION, params)
-            assert (answer.text, answer.trace.draft_tokens) == (expected, 0)
-            warning = f"the target answered alone: the server of the drafter at {vllm[1].url} {why}"
-            assert warning in answer.trace.warnings[0]
+            assert (answer.text, answer.trace.draft_tokens > 0) == (expected, begun)
+            assert f"the server of the drafter at {vllm[1].url} {why}" in answer.trace.warnings[0]
         killed_while_decoding(target, vllm[0])
         with pytest.raises(BackendError, match=f"the server of the target at {vllm[0].url} broke") as caught:
             engine.generate(QUESTION, params)

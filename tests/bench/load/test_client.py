@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,7 +46,6 @@ def test_times_are_those_of_the_chunks(server: Front, script: Script, api: str) 
     assert outcome.ttft >= 0.1
     assert outcome.latency >= 0.1 + 3 * 0.05
     assert outcome.latency == pytest.approx(outcome.ttft + sum(outcome.itl))
-    assert outcome.latency < 1  # not to the end of the stream, which the usage ends
     path, _, body = server.seen[0]
     assert path == ("/v1/completions" if api == "openai" else "/v1/chat/completions")
     assert body is not None
@@ -88,10 +88,9 @@ def test_a_late_client_does_not_delay_the_arrivals_that_follow(monkeypatch: pyte
 
 
 def test_a_slow_server_does_not_delay_the_arrivals(server: Front, script: Script) -> None:
-    script.first = 0.5
-    done = sent(server, 8, Load(request_rate=40.0))
+    script.together = threading.Barrier(8, timeout=600)  # none is answered before all have come
+    sent(server, 8, Load(request_rate=40.0))
     assert script.most == 8
-    assert done.duration < 8 * 0.5
 
 
 def test_no_more_requests_are_in_flight_than_allowed(server: Front, script: Script) -> None:
@@ -133,13 +132,13 @@ def test_an_interrupted_load_keeps_what_has_ended(server: Front, script: Script)
         ("half", "the server broke the connection off"),
         ("polite half", "the server left the answer unfinished."),
         ("nonsense", "the server does not stream its answers."),
-        ("hang", "the server sent nothing for 0.3 s."),
-        ("stall", "the server sent nothing for 0.3 s."),
+        ("hang", "the server sent nothing for 3 s."),
+        ("stall", "the server sent nothing for 3 s."),
     ],
 )
 def test_a_failed_request_is_counted_and_not_repeated(server: Front, fault: int | str, message: str) -> None:
     server.faults = iter([fault])
-    done = sent(server, 2, Load(max_concurrency=1), timeout=0.3)
+    done = sent(server, 2, Load(max_concurrency=1), timeout=3)
     assert done.outcomes[0].error.startswith(message)
     assert not done.outcomes[1].error
     assert len(server.bodies) == 2

@@ -4,7 +4,9 @@ import itertools
 import re
 import xml.etree.ElementTree as ET
 
+import matplotlib as mpl
 import pytest
+from matplotlib.text import Text
 
 from parse_engine.bench.records import Record
 from parse_engine.bench.report import drawing
@@ -140,3 +142,17 @@ def test_no_name_runs_out_of_the_drawing() -> None:
         assert float(x) < drawing.WIDTH
     svg = drawn([record(f"q/{n}", "parse", seconds=Seconds(total=1.0 + 9 * (n == 2))) for n in range(3)])["Latency"].svg
     assert "text-anchor: end" not in re.findall(r'<text style="([^"]*)"[^>]*>parse</text>', svg)[0]
+
+
+def test_names_of_points_keep_off_the_names_of_the_ticks() -> None:
+    """`target` lay over a tick: it is the slowest, so at the left, and its neighbours took the room beside it."""
+    with mpl.rc_context(drawing.STYLE):
+        _, axes = drawing.make_axes(290, "accuracy, %")
+        points = {"target": (1.0, 50.0), "parse": (1.2, 52.0), "cascade": (1.2, 48.0)}
+        for x, y in points.values():
+            axes.plot([x], [y])
+        axes.set_xlim(0.97, 2)
+        drawing.label_points(axes, points, [(1.02, 0, 2, 100)], dict.fromkeys(points, drawing.INK))
+        _, renderer = drawing._measure(axes)
+        names = [Text.get_window_extent(text, renderer) for text in axes.texts]
+    assert all(name.x0 >= axes.bbox.x0 for name in names)

@@ -17,6 +17,7 @@ from parse_engine.bench.graders.math import INSTRUCTION
 from parse_engine.bench.judging.processbench import Solution
 from parse_engine.config import ParseConfig
 from parse_engine.errors import ConfigError, DataError
+from parse_engine.files import write_atomically
 from parse_engine.prefix.draft import Draft, Drafted
 from parse_engine.prefix.judges import Fit, Judge
 from parse_engine.prefix.verifier import check_told, make_judge
@@ -102,7 +103,7 @@ async def judge_solutions(panel: Panel, solutions: Sequence[Solution], file: Pat
     done: dict[str, Judged] = {}
     if file is not None and file.exists():
         done = _read(file, [*panel.judges])
-        file.write_text("".join(_line(each) for each in done.values()), encoding="utf-8")  # without a cut-off line
+        write_atomically(file, "".join(_line(each) for each in done.values()))  # without a cut-off line
     for solution in track(solutions, "judging", console=Console(stderr=True)):
         if solution.id in done:
             continue

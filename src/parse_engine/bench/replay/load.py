@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 from parse_engine.backends.base import Model
 from parse_engine.backends.folder import check_target, read_codec
 from parse_engine.backends.hf import HFModel, pick_device
-from parse_engine.backends.load import LoadOptions
+from parse_engine.backends.load import LoadOptions, closed_on_error
 from parse_engine.bench.replay.memory import Need, check_fits, free_bytes, need
 from parse_engine.bench.replay.methods import Models
 from parse_engine.bench.replay.profile import Profile
@@ -80,7 +80,7 @@ def load(pair: Pair, profile: Profile, needs: Sequence[Need]) -> Models:
     """
     shares = dict(zip(pair.roles, _shares(needs, pair), strict=True))
     models: dict[str, Model] = {}
-    with tempfile.TemporaryDirectory(prefix="parse-engine-") as folder:
+    with tempfile.TemporaryDirectory(prefix="parse-engine-") as folder, closed_on_error() as loaded:
         for role, shape in reversed(pair.roles.items()):  # first the drafter, as in `load_pair`
             path = Path(folder) / role
             path.mkdir()
@@ -88,6 +88,7 @@ def load(pair: Pair, profile: Profile, needs: Sequence[Need]) -> Models:
             if role == "target":
                 check_target(path)
             models[role] = _load(role, path, shape, pair, _length(profile), shares[role])
+            loaded.append(models[role])
     target, drafter = models["target"], models["drafter"]
     same = target.codec.same_tokens_as(drafter.codec)
     return Models(target, drafter, target.codec, target.codec if same else drafter.codec)

@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from parse_engine.bench.provenance import describe, describe_models, hold, peak_memory, write_json
+from parse_engine.bench.provenance import describe, hold, peak_memory, with_models, write_json
 from parse_engine.bench.records import ANSWERS_FILE, RUN_FILE, Record, append
 from parse_engine.bench.replay.load import Pair, estimate, load
 from parse_engine.bench.replay.methods import METHODS, Models, Prepared, prepare
@@ -84,7 +84,7 @@ def _replay(
     for one in needs:
         print(one, file=sys.stderr)
     models = load(pair, profile, needs)
-    provenance["models"] = describe_models(models.target, models.drafter)
+    provenance = with_models(provenance, models.target, models.drafter)
     provenance["settings"] = {
         "target": pair.target.name,
         "draft": pair.drafter.name,

@@ -10,6 +10,7 @@ from parse_engine.bench.records import without_texts
 from parse_engine.bench.report.load import Run
 from parse_engine.bench.report.summary import summarize, to_plain
 from parse_engine.errors import ConfigError, DataError
+from parse_engine.files import write_atomically
 
 
 def export(run: Run, file: Path) -> Path:
@@ -30,7 +31,7 @@ def export(run: Run, file: Path) -> Path:
     lines = [json.dumps(without_texts(record.to_dict())) + "\n" for record in run.records]
     try:
         records.parent.mkdir(parents=True, exist_ok=True)
-        records.write_text("".join(lines), encoding="utf-8")
+        write_atomically(records, "".join(lines))
     except OSError as error:
         raise ConfigError(f"cannot write {records}: {error.strerror}. Give another place.") from None
     write_json(file, {**run.info, "figures": to_plain(summarize(run.records))})

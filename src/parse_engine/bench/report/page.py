@@ -17,11 +17,7 @@ from parse_engine.render.parts import by_author, kept_characters, pieces
 
 
 def to_html(report: Report) -> str:
-    """The page of a report. It loads nothing from anywhere, and all texts are escaped.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
-    """
+    """The page of a report. It loads nothing from anywhere, and all texts are escaped."""
     groups = group(report.run.records)
     drawn = {
         task: plots(methods, {method: graded(groups[task][method]) for method in methods})

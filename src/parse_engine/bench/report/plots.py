@@ -6,18 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
+
+from parse_engine.bench.report import drawing
 from parse_engine.bench.report.pairs import Group
 from parse_engine.bench.report.sheets import seconds_form
 from parse_engine.bench.report.summary import MethodSummary
-from parse_engine.errors import ConfigError
-
-try:
-    import matplotlib as mpl
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    from parse_engine.bench.report import drawing
-except ImportError:
-    raise ConfigError("the plots need matplotlib. Install it: pip install 'parse-engine[bench]'.") from None
 
 
 @dataclass(frozen=True)
@@ -68,11 +62,8 @@ def accuracy_against_speed(methods: Mapping[str, MethodSummary]) -> Plot | None:
         axes.plot([x], [y], color=style["color"], marker=style["marker"], markersize=8, zorder=4)
     frontier = pareto(list(points.values()))
     axes.plot(*zip(*frontier, strict=True), color=drawing.MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=2)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
     axes.margins(x=0.12, y=0.14)
+    drawing.speed_axis(axes)
     if keyed:
         low, high = axes.get_ylim()
         axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])

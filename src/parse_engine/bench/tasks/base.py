@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 import httpx
 
 from parse_engine.errors import DataError
+from parse_engine.files import write_atomically
 from parse_engine.models.store import cache_dir
 
 DATA_VARIABLE = "PARSE_ENGINE_DATA"
@@ -182,6 +183,4 @@ def _download(public: Public, path: Path) -> None:
     if hashlib.sha256(response.content).hexdigest() != public.sha256:
         raise DataError(f"{public.url} is not the file that this version wants (its SHA-256 differs). {remedy}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    unfinished.write_bytes(response.content)
-    unfinished.replace(path)
+    write_atomically(path, response.content)

@@ -89,14 +89,16 @@ async def _judge(
 ) -> dict[str, JudgeFigures]:
     from parse_engine.backends.load import load_pair
     from parse_engine.bench.judging.figures import figures
-    from parse_engine.bench.judging.plot import draw
     from parse_engine.bench.judging.processbench import load_solutions
     from parse_engine.bench.judging.run import Panel, judge_solutions
     from parse_engine.bench.provenance import describe, describe_models, open_folder, write_json
+    from parse_engine.bench.report.plotting import require_matplotlib
 
     solutions = load_solutions(data, limit)
     if len({solution.right for solution in solutions}) < 2:
         raise ConfigError(f"the first {len(solutions)} solutions are all right or all wrong. Take more.")
+    if output is not None:
+        require_matplotlib(f"the plot {output / 'judge.svg'}")
     profile = settings.loaded_profile()
     target, drafter = load_pair(*settings.names(), **settings.loading)
     try:
@@ -119,6 +121,8 @@ async def _judge(
             judged = await judge_solutions(panel, solutions, None if output is None else output / "judged.jsonl")
             result = {judge: figures(judged, judge) for judge in judges}
             if output is not None:
+                from parse_engine.bench.judging.plot import draw
+
                 seconds = sum(each.seconds for each in judged) / len(judged)
                 plain = {name: own.to_dict() for name, own in result.items()}
                 write_json(output / "judge.json", {**origin, "seconds_per_solution": seconds, "figures": plain})

@@ -35,7 +35,7 @@ def measure_pass(
     """
     from parse_engine.backends.load import load_pair
     from parse_engine.bench.passes import measure
-    from parse_engine.bench.provenance import check_writable, describe, describe_models, write_json
+    from parse_engine.bench.provenance import check_writable, describe, with_models, write_json
 
     if output is not None:
         check_writable(output)
@@ -59,7 +59,7 @@ def measure_pass(
         repeats=repeats,
     )
     if output is not None:
-        write_json(output, {**origin, "models": describe_models(model, None), "figures": figures})
+        write_json(output, {**with_models(origin, model, None), "figures": figures})
     if json:
         typer.echo(json_format.dumps(figures))
     else:

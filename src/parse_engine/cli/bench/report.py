@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a run, finished or not.")],
     other: Annotated[
-        Path | None, typer.Argument(metavar="RUN_DIR2", help="An earlier run: what has changed since, beyond noise?")
+        Path | None,
+        typer.Argument(
+            metavar="RUN_DIR2", help="An earlier run: what has changed since, by the speeds over the target in each?"
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where report.md and report.html go. Not given: RUN_DIR.")
@@ -24,10 +27,11 @@ def report(
         bool, typer.Option(help="Print one JSON object on stdout: task -> method -> figures (or changes).")
     ] = False,
 ) -> None:
-    """Print the figures of a run as tables, and write report.md and report.html."""
+    """Print the figures of a run as tables, and write report.md and report.html (whose plots need matplotlib)."""
     from parse_engine.bench.report.compare import changes_to_plain, compare
     from parse_engine.bench.report.document import make_report
     from parse_engine.bench.report.load import load_run
+    from parse_engine.bench.report.plotting import NO_MATPLOTLIB, has_matplotlib
     from parse_engine.bench.report.summary import to_plain
     from parse_engine.bench.report.write import write_report
 
@@ -42,9 +46,14 @@ def report(
         _print(made)
     for warning in made.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    for line in made.comparison.differences if made.comparison else ():
-        typer.echo(f"warning: the runs differ in {line}", err=True)
+    if made.comparison:
+        for remark in made.comparison.remarks:
+            typer.echo(f"warning: {remark}", err=True)
+        for line in made.comparison.differences:
+            typer.echo(f"warning: the runs differ in {line}", err=True)
     typer.echo(f"written: {', '.join(map(str, written))}", err=True)
+    if not has_matplotlib():
+        typer.echo(f"report.html is not written: {NO_MATPLOTLIB}", err=True)
 
 
 def export(

@@ -12,72 +12,73 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from parse_engine.backends.load import names_of
-from parse_engine.cli.settings import DEFAULTS, GenerateSettings, calibrated, given, listed, setting
-from parse_engine.config import Backend, BoundaryRule, Judge
+from parse_engine.cli.settings import DEFAULTS, GenerateSettings, calibrated, given, listed
+from parse_engine.config import DEFAULT_MAX_TOKENS, Backend, BoundaryRule, Judge
 
 if TYPE_CHECKING:
+    from parse_engine.bench.directory import Run
     from parse_engine.bench.methods import Method
     from parse_engine.bench.report.summary import Summary
-    from parse_engine.bench.run import Run
     from parse_engine.profile import Profile
 
-TASKS_HELP = (
-    "Tasks: tiny, gsm8k, math500, humaneval+, mbpp+, mmlu-redux, mmlu-pro, gpqa, mt-bench, spec-bench, FILE.jsonl."
-)
+TASKS_HELP = "tiny, gsm8k, math500, humaneval+, mbpp+, mmlu-redux, mmlu-pro, gpqa, mt-bench, spec-bench, FILE.jsonl."
 METHODS_HELP = (
-    "Methods: target, draft, cascade, specreason, parse; on vLLM also ngram and draft-model, alone or as parse+ngram. "
-    "Settings follow a colon: parse:delta=32:judge=likelihood."
+    "target, draft, cascade, specreason, parse; on vLLM also ngram and draft-model, alone or as parse+ngram. Settings "
+    "follow a colon: parse:delta=32:judge=likelihood."
 )
+
+
+def _brief(panel: str, metavar: str, text: str) -> Any:
+    """An option shared with `generate`, whose help explains it; here a line must do."""
+    return typer.Option(metavar=metavar, help=text, rich_help_panel=panel)
+
+
+MODELS, SERVERS, JUDGING, SAMPLING = "Models", "Servers", "Judging", "Sampling"
 
 
 def run(
     ctx: typer.Context,
     tasks: Annotated[str, typer.Option(metavar="A,B", help=TASKS_HELP)] = "tiny",
     methods: Annotated[str, typer.Option(metavar="A,B", help=METHODS_HELP)] = "target,draft,parse",
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", help="Questions per task. All of them when not given.")
-    ] = None,
-    target: Annotated[str, setting("target", metavar="NAME")] = DEFAULTS.target,
-    draft: Annotated[str, setting("draft", metavar="NAME")] = DEFAULTS.draft,
-    backend: Annotated[Backend, setting("backend")] = DEFAULTS.backend,
-    target_url: Annotated[str | None, setting("target_url", metavar="URL")] = None,
-    draft_url: Annotated[str | None, setting("draft_url", metavar="URL")] = None,
-    timeout: Annotated[float, setting("timeout", metavar="S")] = DEFAULTS.timeout,
-    label_ids: Annotated[bool, setting("label_ids", metavar="")] = DEFAULTS.label_ids,
-    target_option: Annotated[list[str] | None, setting("target_option", metavar="KEY=VALUE")] = None,
-    draft_option: Annotated[list[str] | None, setting("draft_option", metavar="KEY=VALUE")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Questions per task; not given: all.")] = None,
     concurrency: Annotated[int, typer.Option(metavar="N", min=1, help="Answers in flight.")] = 1,
-    max_tokens: Annotated[int, setting("max_tokens", metavar="N")] = DEFAULTS.max_tokens,
-    profile: Annotated[str | None, setting("profile", metavar="FILE")] = None,
-    judge: Annotated[Judge, setting("judge")] = DEFAULTS.judge,
-    threshold: Annotated[float, setting("threshold", metavar="P")] = DEFAULTS.threshold,
-    full_threshold: Annotated[float, setting("full_threshold", metavar="P")] = DEFAULTS.full_threshold,
-    delta: Annotated[int, setting("delta", metavar="N")] = DEFAULTS.delta,
-    max_prefixes: Annotated[int, setting("max_prefixes", metavar="N")] = DEFAULTS.max_prefixes,
-    boundary_rule: Annotated[BoundaryRule, setting("boundary_rule")] = DEFAULTS.boundary_rule,
-    device: Annotated[str, setting("device", metavar="NAME")] = DEFAULTS.device,
-    dtype: Annotated[str, setting("dtype", metavar="NAME")] = DEFAULTS.dtype,
-    temperature: Annotated[float, setting("temperature", metavar="T")] = DEFAULTS.temperature,
-    top_p: Annotated[float, setting("top_p", metavar="P")] = DEFAULTS.top_p,
-    seed: Annotated[int | None, setting("seed", metavar="N")] = None,
-    stop: Annotated[list[str] | None, setting("stop", metavar="TEXT")] = None,
     accuracy_only: Annotated[
         bool,
-        typer.Option(help="Write once what methods have in common, drafts and plain greedy answers; tell no speeds."),
+        typer.Option("--accuracy-only", metavar="", help="Write once what methods share; no speeds."),
     ] = False,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Keep the run in DIR. One that was stopped goes on there; one that ended can get more methods, tasks "
-            "and questions.",
-        ),
+        Path | None, typer.Option(metavar="DIR", help="Keep the run; a stopped one goes on, an ended one can grow.")
     ] = None,
-    json: Annotated[bool, typer.Option(help="Print one JSON object on stdout: task -> method -> figures.")] = False,
+    json: Annotated[bool, typer.Option("--json", metavar="", help="Print task -> method -> figures.")] = False,
+    target: Annotated[str, _brief(MODELS, "NAME", "A known name, a hub id or a folder.")] = DEFAULTS.target,
+    draft: Annotated[str, _brief(MODELS, "NAME", "The same for the drafter.")] = DEFAULTS.draft,
+    backend: Annotated[Backend, _brief(MODELS, "NAME", "hf, vllm or http.")] = DEFAULTS.backend,
+    target_url: Annotated[str | None, _brief(SERVERS, "URL", "Server with the target.")] = None,
+    draft_url: Annotated[str | None, _brief(SERVERS, "URL", "Server with the drafter.")] = None,
+    timeout: Annotated[float, _brief(SERVERS, "S", "Longest wait for a piece.")] = DEFAULTS.timeout,
+    label_ids: Annotated[bool, _brief(SERVERS, "", "Read labels by their ids.")] = DEFAULTS.label_ids,
+    target_option: Annotated[list[str] | None, _brief(MODELS, "KEY=VALUE", "An engine argument of vLLM.")] = None,
+    draft_option: Annotated[list[str] | None, _brief(MODELS, "KEY=VALUE", "The same for the drafter.")] = None,
+    device: Annotated[str, _brief(MODELS, "NAME", "auto, cpu, cuda or cuda:N (hf).")] = DEFAULTS.device,
+    dtype: Annotated[str, _brief(MODELS, "NAME", "Or float32, bfloat16, float16.")] = DEFAULTS.dtype,
+    profile: Annotated[str | None, _brief(JUDGING, "FILE", "Judges and settings that calibrate has made.")] = None,
+    judge: Annotated[Judge, _brief(JUDGING, "NAME", "prompt, likelihood, head, fused.")] = DEFAULTS.judge,
+    threshold: Annotated[float, _brief(JUDGING, "P", "Least confidence in a prefix.")] = DEFAULTS.threshold,
+    full_threshold: Annotated[float, _brief(JUDGING, "P", "The same for a full answer.")] = DEFAULTS.full_threshold,
+    delta: Annotated[int, _brief(JUDGING, "N", "Tokens between judged prefixes.")] = DEFAULTS.delta,
+    max_prefixes: Annotated[int, _brief(JUDGING, "N", "Most of them per draft.")] = DEFAULTS.max_prefixes,
+    boundary_rule: Annotated[BoundaryRule, _brief(JUDGING, "RULE", "Or last-success.")] = DEFAULTS.boundary_rule,
+    max_tokens: Annotated[int, _brief(SAMPLING, "N", "Most tokens of an answer.")] = DEFAULT_MAX_TOKENS,
+    temperature: Annotated[float, _brief(SAMPLING, "T", "0 is greedy.")] = DEFAULTS.temperature,
+    top_p: Annotated[float, _brief(SAMPLING, "P", "Mass of the tokens to sample from.")] = DEFAULTS.top_p,
+    seed: Annotated[int | None, _brief(SAMPLING, "N", "Makes sampling repeatable.")] = None,
+    stop: Annotated[list[str] | None, _brief(SAMPLING, "TEXT", "Ends an answer; can be repeated.")] = None,
 ) -> None:
     """Answer every question with every method in the same run, grade, and compare with the target alone.
 
     The task's data is read from the directory that PARSE_ENGINE_DATA names; `tiny` needs none.
+
+    The options on models, servers, judging and sampling are those of `generate`, whose help explains them.
     """
     from parse_engine.bench.methods import parse_method
     from parse_engine.bench.tasks import load_task
@@ -89,8 +90,8 @@ def run(
     settings = GenerateSettings.from_mapping({**flags, "method": method})
     known = settings.loaded_profile()
     target_name, draft_name = names_of(settings.target, settings.draft, settings.target_url, settings.draft_url)
+    from parse_engine.bench.directory import open_run
     from parse_engine.bench.lineup import check_methods
-    from parse_engine.bench.run import open_run
 
     check_methods(chosen, None if draft_name is None else str(draft_name), settings.loading)
     provenance = {

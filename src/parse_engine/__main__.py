@@ -1,0 +1,5 @@
+"""`python -m parse_engine` is the command."""
+
+from parse_engine.cli import main
+
+main()
