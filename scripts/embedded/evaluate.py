@@ -21,7 +21,7 @@ import numpy as np
 
 from parse_engine import AsyncEngine, SamplingParams
 from parse_engine.backends.base import Usage, VerifyRequest
-from parse_engine.bench.provenance import describe, write_json
+from parse_engine.bench.provenance import describe, with_models, write_json
 from parse_engine.bench.tasks import tiny
 from parse_engine.config import AUTO, EMBEDDED_TARGET
 from parse_engine.models.resolve import resolve
@@ -150,7 +150,7 @@ def main() -> None:
     }
     print(json.dumps(figures, indent=2))
     if args.output:
-        write_json(args.output, {**origin, "figures": figures})
+        write_json(args.output, {**with_models(origin, engine.target, engine.drafter), "figures": figures})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from evaluate import Evaluation, Scored, auc, right
 from parse_engine import AsyncEngine
 from parse_engine.backends.hf import HFModel
-from parse_engine.bench.provenance import describe, write_json
+from parse_engine.bench.provenance import describe, with_models, write_json
 from parse_engine.bench.tasks import tiny
 from parse_engine.models.store import embedded_folder
 from parse_engine.text import Codec
@@ -85,6 +85,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=200)
     parser.add_argument("--output", type=Path, help="write the table and where it comes from")
     args = parser.parse_args()
+    models = HFModel.load(args.target, name="target"), HFModel.load(args.drafter, name="drafter")
+    origin = with_models(describe(), *models)
     rows = table(args.target, args.drafter, args.limit)
     print("layer taken out   right answers   verdict AUC")
     for row in rows:
@@ -92,7 +94,7 @@ def main() -> None:
         print(f"{name:<17} {row['right']:>13.1%} {row['auc']:>13.3f}")
     print(f"idle: {', '.join(map(str, idle(rows))) or 'none'}")
     if args.output:
-        write_json(args.output, {**describe(), "figures": {"problems": args.limit, "layers": rows}})
+        write_json(args.output, {**origin, "figures": {"problems": args.limit, "layers": rows}})
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,6 +36,8 @@ class Calls:
     """Turns of the event loop that a prompt's answer takes."""
     concurrency: int = 1
     closed: int = 0
+    target: str = "scripted"
+    """The name of the target that was loaded."""
 
 
 @dataclass
@@ -66,6 +68,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
 
     class Engine:
         inner = Inner()
+
+        @property
+        def target(self) -> SimpleNamespace:
+            return SimpleNamespace(name=calls.target)
 
         @property
         def concurrency(self) -> int:

@@ -43,6 +43,22 @@ def test_the_text_goes_to_stdout_and_nothing_to_stderr(run: Run, calls: Calls) -
     assert calls.options == [{"method": "parse", "raw": False, "thinking": None}]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("What is the capital of France?", 1),
+        ("How many people live in Rome?", 1),
+        ("Ada has 3 cups. In May Ada finds 2 cups. How many cups does Ada have at the end?", 0),
+    ],
+)
+def test_the_embedded_pair_says_what_it_can_do(run: Run, calls: Calls, prompt: str, told: int) -> None:
+    """Asked anything else it told confident nonsense, and nobody knew why."""
+    calls.target = "embedded-target"
+    result = run("generate", prompt)
+    assert (result.code, result.err.count("\n")) == (0, told)
+    assert ("can only do short word problems about counts" in result.err) == bool(told)
+
+
 def test_answers_of_several_prompts_are_parted_by_an_empty_line(run: Run, calls: Calls) -> None:
     result = run("generate", "one", "two", "--method", "target")
     assert result.out == "The answer is 27.\n\nThe answer is 27.\n"

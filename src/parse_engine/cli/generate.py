@@ -17,6 +17,7 @@ from parse_engine.cli.prompts import Entry, read_entries
 from parse_engine.cli.results import AnswersFile
 from parse_engine.cli.settings import GenerateSettings, given, merge
 from parse_engine.cli.streams import print_error
+from parse_engine.config import EMBEDDED_TARGET
 from parse_engine.errors import ConfigError, DataError
 from parse_engine.files import write_atomically
 from parse_engine.trace import Answer
@@ -156,6 +157,8 @@ def _outcomes(entries: list[Entry], settings: GenerateSettings) -> Generator[tup
                 f"warning: these models give {most} at a time, so concurrency {settings.concurrency} changes nothing",
                 err=True,
             )
+        if engine.target.name == EMBEDDED_TARGET:
+            _say_what_the_embedded_pair_can(entries)
         refused = {entry: error for entry in entries if (error := refusal(engine, entry, settings))}
         asked = [entry for entry in entries if entry not in refused]
         with closing(answers(engine, asked, settings)) as answered:
@@ -163,6 +166,18 @@ def _outcomes(entries: list[Entry], settings: GenerateSettings) -> Generator[tup
                 if not isinstance(outcome, Answer):
                     print_error(f"{entry.where}: {outcome}" if entry.where else str(outcome))
                 yield entry, outcome
+
+
+def _say_what_the_embedded_pair_can(entries: list[Entry]) -> None:
+    """One line where a prompt is not of its only task: what it writes then means nothing."""
+    from parse_engine.bench.tasks.tiny import asks_for_a_count
+
+    if not all(asks_for_a_count(entry.shown) for entry in entries):
+        typer.echo(
+            "warning: the embedded pair can only do short word problems about counts, as in `make run`; what it says "
+            "to anything else means nothing. For other prompts give models of your own with --target and --draft.",
+            err=True,
+        )
 
 
 def _load(settings: GenerateSettings) -> Engine:

@@ -58,7 +58,7 @@ class KnownModel:
     def origin(self) -> str:
         """What it is and where it is from, in one line."""
         if self.wheels is None:
-            return "part of this package"
+            return "part of this package; answers short word problems about counts, and nothing else"
         source, packages = self.wheels, [part.package for part in self.wheels.parts]
         carried = f"wheel {packages[0]}" if len(packages) == 1 else f"wheels {packages[0]} to {packages[-1]}"
         return (

@@ -139,7 +139,13 @@ def problems(
             yield problem
 
 
+_ASKED = re.compile(r"[Hh]ow many \w+ does \w+ have")
 _NUMBER = re.compile(r"-?\d+")
+
+
+def asks_for_a_count(text: str) -> bool:
+    """Whether a text asks what the task's questions ask."""
+    return _ASKED.search(text) is not None
 
 
 def extract(text: str) -> int | None:
