@@ -31,8 +31,9 @@ def test_a_text_file_has_a_prompt_per_line(run: Run, calls: Calls, tmp_path: Pat
 
 def test_a_jsonl_file_has_prompts_or_messages(run: Run, calls: Calls, tmp_path: Path) -> None:
     rows = '{"prompt": "one", "id": 7}\n{"messages": [{"role": "user", "content": "two"}]}\n'
+    rows += '{"messages": [{"role": "user", "content": [{"type": "text", "text": "three"}]}]}\n'
     assert run("generate", "--file", write(tmp_path, "p.jsonl", rows)).code == 0
-    assert calls.prompts == ["one", [{"role": "user", "content": "two"}]]
+    assert calls.prompts == ["one", *([{"role": "user", "content": text}] for text in ("two", "three"))]
 
 
 def test_a_line_has_its_own_sampling_and_what_it_sets_comes_back(run: Run, calls: Calls, tmp_path: Path) -> None:
@@ -98,6 +99,7 @@ def test_the_system_message_goes_first(run: Run, calls: Calls, tmp_path: Path) -
         ('{"prompt": 3}', '"prompt" must be a text'),
         ('{"messages": []}', '"messages" must be a list'),
         ('{"messages": [{"role": "user"}]}', '"messages" must be a list'),
+        ('{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}', "parts of the type text"),
         ('{"messages": [{"role": "user", "content": "x", "nam": "y"}]}', "line 1, a message: unknown field 'nam'"),
         ('{"prompt": "x", "max_token": 3}', "line 1: unknown field 'max_token'. Did you mean 'max_tokens'?"),
         ('{"prompt": "x", "max_tokens": 0}', "line 1: max_tokens is 0; it must be at least 1."),

@@ -134,14 +134,18 @@ def _object(line: str, where: str) -> dict[str, Any]:
 
 
 def _messages(messages: Any, where: str) -> list[Message]:
-    right = isinstance(messages, list) and all(
-        isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str) for m in messages
-    )
-    if not right or not messages:
-        raise DataError(f'{where}: "messages" must be a list of objects with the texts "role" and "content".')
-    for message in messages:
+    from parse_engine.prompt import content_text
+
+    given = messages if isinstance(messages, list) and all(isinstance(each, dict) for each in messages) else []
+    read = [{"role": each.get("role"), "content": content_text(each.get("content"))} for each in given]
+    if not read or not all(isinstance(value, str) for each in read for value in each.values()):
+        raise DataError(
+            f'{where}: "messages" must be a list of objects with the texts "role" and "content"; a content may also be '
+            "a list of parts of the type text."
+        )
+    for message in given:
         _refuse_unknown(message, ("role", "content"), f"{where}, a message")
-    return list(messages)
+    return read
 
 
 def _refuse_unknown(row: Mapping[str, Any], known: Sequence[str], where: str) -> None:
