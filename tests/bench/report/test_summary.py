@@ -184,3 +184,13 @@ def test_tokens_that_equal_the_targets_choice_do_not_make_a_rejection_less_total
         for n, kept in enumerate((0, 3))
     ]
     assert summarize(rejected)["sums"]["parse"].total_rejections == 1.0
+
+
+@pytest.mark.parametrize("instant", ["target", "parse"])
+def test_answers_without_any_time_have_no_speed(instant: str) -> None:
+    records = [
+        record(f"q/{n}", method, finished=0.0 if method == instant and n else 1.0)
+        for n in range(12)
+        for method in ("target", "parse")
+    ]
+    assert (figures(records).speed_ratio, figures(records).speed_ratio_ci) == (None, None)

@@ -191,7 +191,7 @@ def speed(pairs: Sequence[Pair]) -> tuple[float | None, stats.Interval | None]:
     """How many times faster the first of each pair is, with its interval; see `pairs.speed_groups`."""
     walls = [(mine.wall, theirs.wall) for mine, theirs in pairs if mine.wall is not None and theirs.wall is not None]
     own, other = [mine for mine, _ in walls], [theirs for _, theirs in walls]
-    if not own or min(own) <= 0:
+    if not own or min(*own, *other) <= 0:
         return None, None
     groups = speed_groups([pair for pair in pairs if pair[0].wall is not None and pair[1].wall is not None])
     interval = None if groups is None else stats.speed_ratio_interval(own, other, groups)
