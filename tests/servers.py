@@ -267,6 +267,8 @@ class TinyServer:
     chosen: bool = True
     extras: bool = True
     """vLLM's fields are taken; else they are refused."""
+    most_stops: int = 4
+    """Stop texts that are taken; more are refused."""
     top: int = 20
     """Most logprobs that may be asked for; 0: they are left out."""
     completions: bool = True
@@ -304,6 +306,8 @@ class TinyServer:
             return refusal(f"unknown field {unknown[0]}")
         if (body.get("logprobs") or 0) > self.top > 0:
             return refusal(f"logprobs must be at most {self.top}")
+        if len(body.get("stop") or []) > self.most_stops:
+            return refusal(f"at most {self.most_stops} stop texts are supported")
         prompts = body["prompt"]
         if isinstance(prompts, str) or (prompts and isinstance(prompts[0], int)):
             prompts = [prompts]

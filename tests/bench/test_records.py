@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parse_engine import SamplingParams
-from parse_engine.bench.records import Record, append, read_records, wall_seconds, without_texts, write_records
+from parse_engine.bench.records import Record, append, published, read_records, wall_seconds, write_records
 from parse_engine.bench.tasks import Grade
 from parse_engine.errors import DataError
 
@@ -57,12 +57,10 @@ def test_a_line_that_was_cut_off_is_left_out_and_a_broken_one_is_not(tmp_path: P
         read_records(tmp_path / "none")
 
 
-def test_what_is_published_has_no_texts() -> None:
-    stripped = without_texts(record().to_dict())
-    line = json.dumps(stripped, ensure_ascii=False)
-    assert "secret" not in line
-    assert "sécret" not in line
-    kept = Record.from_dict(stripped)
+def test_what_is_published_has_the_answer_and_no_prompt() -> None:
+    kept = published(record())
+    assert "secret" not in json.dumps(kept.to_dict(), ensure_ascii=False)
+    assert kept.answer.text == "sécret\u2028answer"
     assert kept.answer.trace.seconds == record().answer.trace.seconds
     assert (kept.category, kept.answer.trace.warnings) == ("sums", ("mind this",))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest
+from parse_engine.backends.events import body, read_event
 from parse_engine.backends.folder import read_codec, read_config, read_eos
 from parse_engine.backends.server import Server, ServerError
 from parse_engine.backends.wire import (
@@ -91,7 +92,7 @@ class HTTPModel:
         """
         server = Server(url, role, connect_timeout, read_timeout)
         with httpx.Client(**server.settings) as client:
-            models = server.understood(server.ask(client, "GET", "/models").json)
+            models = server.understood(read_event, body(server.ask(client, "GET", "/models")))
             entry = _pick(server.understood(read_models, models), name, server)
             folder = _folder_of(entry, name, server)
             codec, eos = read_codec(folder), read_eos(folder)
@@ -107,9 +108,10 @@ class HTTPModel:
         text, number, cached = "", 0, 0
         finish: str | None = None
         end: int | None = None
-        body = self._wire.decoding(tokens, params, max_tokens, logprobs=usage.logprobs is not None)
+        ids_out = self._wire.dialect.ids_out
+        request = self._wire.decoding(tokens, params, max_tokens, logprobs=usage.logprobs is not None)
         try:
-            async with aclosing(server.replies(body)) as replies:
+            async with aclosing(server.replies(request)) as replies:
                 async for reply in replies:
                     piece = server.understood(read_piece, reply)
                     text += piece.text
@@ -127,12 +129,13 @@ class HTTPModel:
                             end = token
                             break
                         yield token
-                    if end is not None and finish is None:  # the server does not know that this one ends an answer
+                    stopped = not ids_out and any(stop in text for stop in params.stop)
+                    if finish is None and (end is not None or stopped):  # the server does not know that it ends here
                         finish = "stop"
                         break
             if finish not in ("stop", "length"):
                 raise server.error(f"left the answer unfinished ({finish or 'the stream ends'}). See its log.")
-            if not self._wire.dialect.ids_out:
+            if not ids_out:
                 for token in self.codec.encode_after(text, tokens)[:max_tokens]:
                     number += 1
                     yield token
@@ -220,9 +223,9 @@ def _context_length(entry: Json, folder: Path) -> int:
 
 def _check_tokens(client: httpx.Client, server: Server, model: str, codec: Codec) -> None:
     """Compare tokenizers where the server lets us: ids of another one would be answered with nonsense."""
-    body = {"model": model, "prompt": _SENTENCE, "add_special_tokens": False}
+    request = {"model": model, "prompt": _SENTENCE, "add_special_tokens": False}
     try:
-        reply = server.ask(client, "POST", f"{server.root}/tokenize", body).json()
+        reply = server.ask(client, "POST", f"{server.root}/tokenize", request).json()
     except ServerError as error:
         if error.status is None:
             raise
@@ -251,7 +254,7 @@ def _settle(client: httpx.Client, server: Server, wires: Sequence[Wire]) -> Dial
                 raise
             reason = str(error)
             continue
-        heard = server.understood(wire.heard, server.understood(response.json))
+        heard = server.understood(wire.heard, server.understood(read_event, body(response)))
         if isinstance(heard, Dialect):
             return heard
         reason = heard

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import time
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from parse_engine.backends.events import DONE, events, read_event, said
 from parse_engine.backends.wire import Json
 from parse_engine.errors import BackendError, ConfigError
 
@@ -77,9 +77,10 @@ class Server:
                         await response.aread()
                         response.raise_for_status()
                     async with aclosing(events(response)) as stream:
-                        async for data in stream:
+                        async for event in stream:
                             came = True
-                            yield self._reply(data)
+                            if event.data != DONE:
+                                yield self.understood(read_event, event)
                     return
             except httpx.HTTPError as error:
                 if came:
@@ -121,9 +122,11 @@ class Server:
             await self._idle.pop().aclose()
 
     def understood(self, read: Callable[..., T], *answer: object) -> T:
-        """What `read` makes of an answer."""
+        """What `read` makes of an answer; an error of the server, where it tells of one."""
         try:
             return read(*answer)
+        except BackendError as error:
+            raise self.error(str(error)) from error
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise self.error(
                 f"gave an answer that is not of the OpenAI API ({type(error).__name__}: {error}). Check that the "
@@ -154,12 +157,6 @@ class Server:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return self.error(f"cannot be reached ({error or 'too slow'}). Start it, or check the address.")
         return self.error(f"broke the connection off ({error or type(error).__name__}). See its log.")
-
-    def _reply(self, data: str) -> Json:
-        reply: Json = self.understood(json.loads, data)  # whether it is one, its readers find out
-        if isinstance(reply, dict) and reply.get("error"):
-            raise self.error(f"failed while it answered: {said(data)}")
-        return reply
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -214,34 +211,3 @@ def retry_after(value: str) -> float:
         except (ValueError, OverflowError):
             return 0.0
     return seconds if seconds > 0 else 0.0  # not a number, too
-
-
-async def events(response: httpx.Response) -> AsyncGenerator[str]:
-    """The data of server-sent events; the whole body where the server does not stream."""
-    if not response.headers.get("content-type", "").startswith("text/event-stream"):
-        yield (await response.aread()).decode(errors="replace")
-        return
-    async for piece in pieces(response):
-        for event in piece:
-            if event and event != b"[DONE]":
-                yield event.decode(errors="replace")
-
-
-async def pieces(response: httpx.Response) -> AsyncGenerator[list[bytes]]:
-    """The events that end with each piece of a streamed answer, as soon as it arrives."""
-    rest = b""
-    async for data in response.aiter_bytes():
-        # Not aiter_lines: to it some characters that may stand in JSON end a line.
-        *lines, rest = (rest + data).split(b"\n")
-        yield [line[5:].strip() for line in lines if line.startswith(b"data:")]
-
-
-def said(text: str) -> str:
-    """The message in an error reply."""
-    try:
-        reply = json.loads(text)
-    except ValueError:
-        reply = text
-    for key in ("error", "message"):
-        reply = reply.get(key, reply) if isinstance(reply, dict) else reply
-    return str(reply)[:300]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parse_engine.backends.base import Scores, VerifyRequest, run_of
+from parse_engine.backends.events import read_finish
 from parse_engine.config import SamplingParams
 from parse_engine.text import Codec
 
@@ -19,6 +20,7 @@ Json = dict[str, Any]
 
 # vLLM's own fields. Without them the sampling defaults of the model's folder would apply on the server.
 _PLAIN_SAMPLING = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+_MOST_STOPS = 4  # stop texts that OpenAI's API takes, and many servers after it
 _PROBE = "Two and two are four, and"
 
 
@@ -124,7 +126,7 @@ class Wire:
         if logprobs:
             body["logprobs"] = 1
         if params.stop and not self.dialect.ids_out:  # such an answer is read as a whole, when it is at its end
-            body["stop"] = list(params.stop)
+            body |= {"stop": sent} if (sent := sent_stops(params.stop)) else {}
         if self.dialect.extras:
             body |= {"return_token_ids": True, "stop_token_ids": sorted(self.eos)}
         return body
@@ -166,6 +168,24 @@ class Wire:
         return self.codec.backend.decode(list(tokens), skip_special_tokens=False)
 
 
+def sent_stops(stops: Sequence[str]) -> list[str]:
+    """The stop texts that a server is told: all, or four of them where there are more, which servers refuse.
+
+    A server leaves out the text that it stops at. So with one that is told, another that is not must not be cut in two:
+    an overlapping one is not told either, and the engine, which looks for all of them, finds it.
+    """
+    texts = list(dict.fromkeys(stops))
+    if len(texts) <= _MOST_STOPS:
+        return texts
+    return [stop for stop in texts if not any(_cuts(stop, other) for other in texts if other != stop)][:_MOST_STOPS]
+
+
+def _cuts(stop: str, other: str) -> bool:
+    """Whether `other` may begin before `stop`, and end in or with it; or may be found before all of `stop` is there."""
+    tails = (other[at:] for at in range(1, len(other)))
+    return other in stop[1:-1] or any(stop.startswith(tail) or tail.startswith(stop) for tail in tails)
+
+
 def read_models(reply: Json) -> list[Json]:
     """The models that a server serves; every one has an `id`."""
     return [{**entry, "id": str(entry["id"])} for entry in reply["data"]]
@@ -173,11 +193,11 @@ def read_models(reply: Json) -> list[Json]:
 
 def read_piece(reply: Json) -> Piece:
     """A chunk of a stream."""
-    choice: Json = next(iter(reply["choices"]), {})
+    choice: Json = next(iter(reply.get("choices") or ()), {})  # none where it only tells the usage
     return Piece(
         tuple(int(id) for id in choice.get("token_ids") or ()),
         str(choice.get("text") or ""),
-        choice.get("finish_reason"),
+        read_finish(choice),
         tuple(float(value) for value in (choice.get("logprobs") or {}).get("token_logprobs") or ()),
         read_cached(reply),
     )

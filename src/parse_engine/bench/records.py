@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,15 @@ from parse_engine.trace import Answer
 
 ANSWERS_FILE = "answers.jsonl"
 RUN_FILE = "run.json"
+UNPUBLISHED = frozenset({"gpqa"})
+"""Tasks whose authors ask that they not be put where crawlers find them. An answer repeats parts of its question."""
+
+
+def run_files(place: Path) -> tuple[Path, Path]:
+    """The description and the records of a run: in its directory, or published as FILE.json and records/FILE.jsonl."""
+    if place.suffix == ".json":
+        return place, place.parent / "records" / f"{place.stem}.jsonl"
+    return place / RUN_FILE, place / ANSWERS_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +46,7 @@ class Record:
     similarity: float | None = None
     """Where the task has no key: the target's mean log-likelihood of the answer, in nats per token."""
     prompt: str = ""
-    """What the user said; empty in published records, as are the texts of the answer."""
+    """What the user said; empty in published records, as are the texts of the draft."""
     answer: Answer
 
     @property
@@ -68,10 +77,12 @@ class Record:
         return cls(**{name: values[name] for name in names}, grade=grade, answer=Answer.from_dict(values))
 
 
-def without_texts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A record's plain data for publishing: what was measured, without the texts of the prompt and the answer."""
-    trace = {**values["trace"], "draft_text": "", "committed_text": "", "boundary_offsets": []}
-    return {**values, "prompt": "", "text": "", "trace": trace}
+def published(record: Record) -> Record:
+    """What of a record is for everyone: what was measured, and the answer, so that others can grade it; no prompt and
+    no draft."""
+    trace = replace(record.answer.trace, draft_text="", committed_text="", boundary_offsets=())
+    text = "" if record.task in UNPUBLISHED else record.answer.text
+    return replace(record, prompt="", answer=replace(record.answer, text=text, trace=trace))
 
 
 def read_records(path: Path) -> list[Record]:

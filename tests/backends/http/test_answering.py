@@ -13,7 +13,7 @@ from parse_engine import Engine, SamplingParams
 from parse_engine.backends.base import Usage, VerifyRequest
 from parse_engine.backends.http import HTTPModel
 from parse_engine.errors import BackendError
-from tests.backends.http.common import QUESTION, SHORT, Place, alone, decoded, one_line, run, verified
+from tests.backends.http.common import QUESTION, SHORT, Place, alone, decoded, eventually, one_line, run, verified
 from tests.servers import Front, TinyServer
 
 
@@ -84,6 +84,49 @@ def test_a_server_that_tells_no_ids_is_told_where_to_stop(front: Callable[..., F
         assert (answer.text, answer.finish_reason) == (whole[: whole.index(params.stop[1])], "stop")
     assert untold.bodies[-1]["stop"] == list(params.stop)
     assert "stop" not in told.bodies[-1]
+
+
+@pytest.mark.parametrize("place_of_it", range(6))
+def test_more_stop_texts_than_a_server_takes(front: Callable[..., Front], place_of_it: int) -> None:
+    """It refused the request, and there was no draft at all. Wherever it stands, the answer ends at the same text."""
+    server = front(ids_out=False)
+    with Engine(HTTPModel.connect(server.url), None) as engine:
+        whole = engine.generate(QUESTION, SHORT, method="target").text
+        stop = whole[len(whole) // 2 :][:3]
+        stops = [f"#{number}" for number in range(5)]
+        params = replace(SHORT, stop=(*stops[:place_of_it], stop, *stops[place_of_it:]))
+        answer = engine.generate(QUESTION, params, method="target")
+    assert (answer.text, answer.finish_reason) == (whole[: whole.index(stop)], "stop")
+    assert server.bodies[-1]["stop"] == list(params.stop[:4])
+
+
+@pytest.mark.parametrize("overlapping", [("{b}", "{a}{b}"), ("{a}{b}", "{b}"), ("{a}{b}{c}", "{b}")])
+def test_a_stop_text_is_not_cut_in_two(front: Callable[..., Front], overlapping: tuple[str, str]) -> None:
+    """A server leaves out the text that it stops at, and with it the end of another that had begun before."""
+    told, untold = front(), front(ids_out=False)
+    with Engine(HTTPModel.connect(told.url), None) as engine:
+        whole = engine.generate(QUESTION, SHORT, method="target").text
+        at = len(whole) // 2
+        a, b, c = whole[at : at + 2], whole[at + 2 : at + 4], whole[at + 4 : at + 6]
+        first, second = (text.format(a=a, b=b, c=c) for text in overlapping)
+        params = replace(SHORT, stop=(first, "#0", "#1", "#2", second))
+        expected = engine.generate(QUESTION, params, method="target").text
+    with Engine(HTTPModel.connect(untold.url), None) as engine:
+        assert engine.generate(QUESTION, params, method="target").text == expected
+    assert len(untold.bodies[-1]["stop"]) <= 4
+
+
+def test_what_is_written_behind_an_untold_stop_text_is_not_waited_for(front: Callable[..., Front]) -> None:
+    server = front(ids_out=False, pause=0.01)
+    with Engine(HTTPModel.connect(server.url), None) as engine:
+        whole = engine.generate(QUESTION, SHORT, method="target").text
+        stop = whole[2:4]
+        params = SamplingParams(max_tokens=1000, stop=(stop, f"#{stop}", "#0", "#1", "#2"))
+        answer = engine.generate(QUESTION, params, method="target")
+        assert (answer.text, answer.finish_reason) == (whole[: whole.index(stop)], "stop")
+        assert stop not in server.bodies[-1]["stop"]
+        assert eventually(lambda: server.open == 0)
+        assert server.left == 1
 
 
 def test_a_drafter_tells_the_log_probabilities_of_its_tokens(front: Callable[..., Front]) -> None:

@@ -15,7 +15,8 @@ from parse_engine.bench.load.metrics import Wanted, figures
 from parse_engine.bench.load.run import Load, Run, arrivals, run
 from parse_engine.errors import BackendError, ConfigError
 from tests.bench.load.scripted import Script, event
-from tests.servers import Front, refusal
+from tests.servers import Front, Reply, as_json, refusal
+from tests.streams import BROKEN, GOOD, Recorded
 
 KEY = "sk-abracadabra"
 
@@ -159,6 +160,35 @@ def test_a_failed_request_is_counted_and_not_repeated(server: Front, fault: int 
 def test_a_stream_that_is_none(server: Front, script: Script, pieces: Sequence[bytes], message: str) -> None:
     script.pieces = pieces
     assert sent(server).outcomes[0].error.startswith(message)
+
+
+@pytest.mark.parametrize("recorded", GOOD, ids=lambda one: one.name)
+def test_streams_that_end_well(server: Front, recorded: Recorded) -> None:
+    server.answer = lambda *_: Reply(iter([recorded.content]), kind=recorded.kind)
+    (outcome,) = sent(server, api="openai").outcomes
+    assert (outcome.error, outcome.text) == ("", recorded.text)
+
+
+@pytest.mark.parametrize("recorded", BROKEN, ids=lambda one: one.name)
+def test_streams_that_do_not(server: Front, recorded: Recorded) -> None:
+    """Many of them counted as completed."""
+    server.answer = lambda *_: Reply(iter([recorded.content]), kind=recorded.kind)
+    (outcome,) = sent(server, api="openai").outcomes
+    assert outcome.error.startswith("the server ")
+    assert recorded.error in outcome.error
+
+
+@pytest.mark.parametrize("delta", [None, {}, {"content": None}, {"role": "assistant"}])
+def test_a_chat_chunk_without_content(server: Front, script: Script, delta: Any) -> None:
+    begins = event({"choices": [{"delta": {"content": "a"}, "finish_reason": None}]})
+    script.pieces = [begins, event({"choices": [{"delta": delta, "finish_reason": "stop"}]}), b"data: [DONE]\n\n"]
+    (outcome,) = sent(server).outcomes
+    assert (outcome.error, outcome.text) == ("", "a")
+
+
+def test_an_error_in_place_of_a_stream(server: Front) -> None:
+    server.answer = lambda *_: as_json({"object": "error", "message": "no such model"})
+    assert sent(server).outcomes[0].error == "the server failed while it answered: no such model."
 
 
 def test_a_warm_up_that_fails_ends_it(server: Front) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from parse_engine.bench.records import Record
-from parse_engine.bench.report import stats
 from parse_engine.bench.report.compare import Change, changes_to_plain, compare, differences, remarks
 from parse_engine.bench.report.load import Run
 from parse_engine.bench.report.pairs import MIN_QUESTIONS
@@ -50,8 +49,9 @@ def noisy(rng: np.random.Generator, questions: int) -> list[Record]:
 def test_a_run_against_itself_is_the_same() -> None:
     records = many(30, 0.5)
     target, parse = compare(run(records), run(records))
-    assert (parse.accuracy_diff, parse.accuracy_diff_ci) == (0.0, (0.0, 0.0))
-    assert (parse.speed_ratio, parse.speed_ratio_ci) == (1.0, (1.0, 1.0))
+    assert (parse.accuracy_diff, parse.speed_ratio) == (0.0, 1.0)
+    assert parse.accuracy_diff_ci == pytest.approx((-0.109, 0.109), abs=0.001)  # 40 questions that do not differ
+    assert parse.speed_ratio_ci == pytest.approx((1.0, 1.0))
     assert (parse.answers, parse.verdict) == (40, "same")
     assert (target.speed_ratio, target.verdict) == (None, "same accuracy")  # the yardstick has no speed of its own
     assert differences(run(records), run(records)) == []
@@ -65,13 +65,12 @@ def test_a_machine_of_another_speed_changes_nothing(machine: float) -> None:
     assert change.verdict == "same"
 
 
-def test_noise_alone_seldom_gives_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_noise_alone_seldom_gives_a_verdict() -> None:
     """About 1 in 20, for few questions as for many; of 12 questions 1 in 10 without the width for few groups."""
-    monkeypatch.setattr(stats, "RESAMPLES", 1000)
     rng = np.random.default_rng(3)
     for questions in (MIN_QUESTIONS, 40):
         verdicts = [parse_of(noisy(rng, questions), noisy(rng, questions)).verdict for _ in range(120)]
-        assert verdicts.count("same") >= 120 * 0.92
+        assert verdicts.count("same") >= 120 * 0.9
 
 
 def test_what_the_intervals_tell_from_no_change() -> None:

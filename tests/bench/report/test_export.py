@@ -14,8 +14,9 @@ from parse_engine.errors import ConfigError, DataError
 from .samples import record, small_run, write_run
 
 
-def test_what_is_published_has_all_figures_and_no_texts(tmp_path: Path) -> None:
-    secret = {"prompt": "secret one", "text": "secret two", "draft_text": "secret three", "kept_text": "secret"}
+def test_what_is_published_has_all_figures_and_the_answers_but_no_prompts_and_drafts(tmp_path: Path) -> None:
+    """Without the answers nobody could grade them again."""
+    secret = {"prompt": "secret one", "draft_text": "secret three", "kept_text": "secret", "text": "Eight."}
     records = [*small_run(), record("q/9", "parse", offsets=(3,), boundaries=[(4, True)], drafted=4, **secret)]  # type: ignore[arg-type]
     run = load_run(write_run(tmp_path / "run", records))
     lines = export(run, tmp_path / "out" / "sums.json")
@@ -24,7 +25,16 @@ def test_what_is_published_has_all_figures_and_no_texts(tmp_path: Path) -> None:
     assert "secret" not in published + lines.read_text()
     assert json.loads(published)["figures"] == json.loads(json.dumps(to_plain(summarize(run.records))))
     assert json.loads(published)["command"] == run.info["command"]
-    assert to_plain(summarize(read_records(lines))) == to_plain(summarize(run.records))
+    kept = read_records(lines)
+    assert to_plain(summarize(kept)) == to_plain(summarize(run.records))
+    assert [record.answer.text for record in kept] == [record.answer.text for record in run.records]
+    again = load_run(tmp_path / "out" / "sums.json")
+    assert (again.info, again.records) == (json.loads(published), kept)
+
+
+def test_answers_to_what_must_not_be_published_are_not(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "run", [record("gpqa/0", "target", task="gpqa", text="secret")]))
+    assert "secret" not in export(run, tmp_path / "gpqa.json").read_text()
 
 
 def test_an_unfinished_run_is_not_published(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def sizes(records: list[Record]) -> list[int]:
     return sorted(groups.count(one) for one in set(groups))
 
 
-def test_a_speed_is_resampled_by_batch() -> None:
+def test_a_speed_is_counted_by_batch() -> None:
     assert sizes(batched(MIN_BATCHES, 8)) == [8] * MIN_BATCHES
 
 
@@ -43,7 +43,7 @@ def test_few_batches_say_nothing() -> None:
     assert figures.speed_ratio_ci is None
 
 
-def test_answers_that_come_alone_are_resampled_by_question_with_all_its_turns() -> None:
+def test_answers_that_come_alone_are_counted_by_question_with_all_its_turns() -> None:
     """Three turns of twelve questions, each in a batch of its own."""
     records = [
         record(f"q/{question}", method, turn=turn, batch=100 * question + 10 * turn + number)
@@ -54,7 +54,7 @@ def test_answers_that_come_alone_are_resampled_by_question_with_all_its_turns() 
     assert sizes(records) == [3] * MIN_QUESTIONS
 
 
-def test_batches_that_share_questions_are_drawn_together() -> None:
+def test_batches_that_share_questions_count_together() -> None:
     """A run that was stopped and resumed: the target's questions 0 and 1 came in one batch, the method's in two."""
     records = []
     for question in range(12):

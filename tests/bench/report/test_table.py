@@ -35,7 +35,8 @@ def test_intervals_are_of_questions_alone_and_too_few_are_said() -> None:
     )
     records = [record(f"q/{n}", method, right=n > 4) for n in range(12) for method in ("target", "parse")]
     enough = main_sheet("sums", summarize(records)["sums"])
-    assert enough.rows[1][2:5] == ("+0.0 [+0.0, +0.0]", "10.0", "1.00 [1.00, 1.00]")
+    assert enough.rows[0][2:5] == ("+0.0", "10.0", "1.00")
+    assert enough.rows[1][2:5] == ("+0.0 [-30.1, +30.1]", "10.0", "1.00 [1.00, 1.00]")
     assert "too few" not in enough.caption
     assert enough.caption.count("with the 95 % interval over questions alone") == 2
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parse_engine.bench.judging.run import Judged
-from parse_engine.bench.report.stats import LEVEL, SEED, Interval
+from parse_engine.bench.report.stats import LEVEL, Interval
 from parse_engine.prefix.verdict import accepted_prefixes
 
 RESAMPLES = 2000
+SEED = 20_260_504
 BINS = 10
 GRID = tuple(round(step / 100, 2) for step in range(1, 100))
 FOLDS = 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 import httpx
 
-from parse_engine.backends.server import pieces, said
+from parse_engine.backends.events import DONE, Event, events, read_event, read_finish, said, streams
 from parse_engine.errors import BackendError, ConfigError
 
 Api = Literal["openai", "openai-chat"]
@@ -172,48 +171,47 @@ class Client:
         return line.replace(self._key, "***") if self._key else line
 
 
-def read_chunk(data: bytes) -> Chunk:
+def read_chunk(event: Event) -> Chunk:
     """What an event says; of several choices, the first.
 
     Raises:
         BackendError: it tells of an error.
         ValueError, KeyError, IndexError, TypeError, AttributeError: it is not of the OpenAI API.
     """
-    reply = json.loads(data)
-    if reply.get("error"):
-        raise BackendError(f"failed while it answered: {said(data.decode(errors='replace'))}.")
+    reply = read_event(event)
     usage = reply.get("usage") or {}
     counts = [None if usage.get(key) is None else int(usage[key]) for key in ("prompt_tokens", "completion_tokens")]
     if not reply.get("choices"):
         return Chunk(False, input_tokens=counts[0], output_tokens=counts[1])
     choice = reply["choices"][0]
-    text = choice["delta"].get("content") if "delta" in choice else choice.get("text")
-    return Chunk(True, text or "", choice.get("finish_reason") is not None, *counts)
+    text = (choice["delta"] or {}).get("content") if "delta" in choice else choice.get("text")
+    return Chunk(True, str(text or ""), read_finish(choice) is not None, *counts)
 
 
 async def _receive(response: httpx.Response, outcome: Outcome) -> str:
     """Read a streamed answer; what is wrong with it, or nothing. A chunk's time is that of its last byte."""
-    if not response.headers.get("content-type", "").startswith("text/event-stream"):
-        return "the server does not stream its answers. Check --base-url and --endpoint."
     ended = False
-    async for piece in pieces(response):
+    async for event in events(response):
         now = time.perf_counter()
-        for event in piece:
-            if event == b"[DONE]":
-                ended = True
-                continue
-            try:
-                chunk = read_chunk(event)
-            except BackendError as error:
-                return f"the server {error}"
-            except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-                return f"the server's answer is not of the OpenAI API ({type(error).__name__}: {error})."
-            if chunk.answers:
-                outcome.chunks.append(now)
-                outcome.text += chunk.text
-            if chunk.output_tokens is not None:
-                outcome.input_tokens, outcome.output_tokens = chunk.input_tokens, chunk.output_tokens
-            ended = ended or chunk.ends
+        if event.data == DONE:
+            ended = True
+            continue
+        try:
+            chunk = read_chunk(event)
+        except BackendError as error:
+            return f"the server {error}"
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            if not streams(response):
+                break
+            return f"the server's answer is not of the OpenAI API ({type(error).__name__}: {error})."
+        if chunk.answers:
+            outcome.chunks.append(now)
+            outcome.text += chunk.text
+        if chunk.output_tokens is not None:
+            outcome.input_tokens, outcome.output_tokens = chunk.input_tokens, chunk.output_tokens
+        ended = ended or chunk.ends
+    if not streams(response):
+        return "the server does not stream its answers. Check --base-url and --endpoint."
     if not outcome.chunks:
         return "the server ended the answer before its first token."
     return "" if ended else "the server left the answer unfinished."

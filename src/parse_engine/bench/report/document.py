@@ -84,6 +84,8 @@ def _more_facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         questions = f"{task['questions']} questions, version {task['version']}, sha256 {task['sha256'][:16]}"
         more.append((f"Task {name}", questions))
     more.append(("Versions", ", ".join(f"{name} {version}" for name, version in info["versions"].items())))
+    for again in info.get("regraded", ()):
+        more.append(("Graded again", f"{again['time']}, {len(again['before'])} grades changed"))
     if "load" in info:
         more.append(("Load at the start", f"{info['load']:.2f}"))
     for name, key in (("Peak memory", "peak_memory_bytes"), ("Peak memory of the device", "peak_device_bytes")):

@@ -1,16 +1,14 @@
-"""What of a run may be published: its description with the figures, and its records without texts."""
+"""What of a run may be published: its description with the figures, and its records without prompts and drafts."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from parse_engine.bench.provenance import write_json
-from parse_engine.bench.records import without_texts
+from parse_engine.bench.records import published, run_files, write_records
 from parse_engine.bench.report.load import Run
 from parse_engine.bench.report.summary import summarize, to_plain
 from parse_engine.errors import ConfigError, DataError
-from parse_engine.files import write_atomically
 
 
 def export(run: Run, file: Path) -> Path:
@@ -27,11 +25,10 @@ def export(run: Run, file: Path) -> Path:
     ungraded = sum(record.grade is None for record in run.records)
     if ungraded:
         raise DataError(f"{ungraded} answers of the run in {run.directory} are not graded yet. Finish it first.")
-    records = file.parent / "records" / f"{file.stem}.jsonl"
-    lines = [json.dumps(without_texts(record.to_dict())) + "\n" for record in run.records]
+    _, records = run_files(file)
     try:
         records.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(records, "".join(lines))
+        write_records(records, map(published, run.records))
     except OSError as error:
         raise ConfigError(f"cannot write {records}: {error.strerror}. Give another place.") from None
     write_json(file, {**run.info, "figures": to_plain(summarize(run.records))})

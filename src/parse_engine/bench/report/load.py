@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parse_engine.bench.records import ANSWERS_FILE, RUN_FILE, Record, read_records
+from parse_engine.bench.records import Record, read_records, run_files
 from parse_engine.errors import DataError
 
 NEEDED = ("command", "time", "versions", "machine", "settings", "methods")
@@ -38,12 +38,12 @@ class Run:
 
 
 def load_run(directory: Path) -> Run:
-    """Read a run's directory.
+    """Read a run's directory, or a published run (FILE.json).
 
     Raises:
         DataError: it is not the directory of a run, a file is broken, or nothing is answered yet.
     """
-    path = directory / RUN_FILE
+    path, answers = run_files(directory)
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
         missing = [key for key in NEEDED if key not in info]
@@ -53,7 +53,7 @@ def load_run(directory: Path) -> Run:
         raise DataError(f"{path} is not a run's description: {error}. Give the directory of a run.") from None
     if missing:
         raise DataError(f"{path} has no '{missing[0]}'. Give the directory of a run of this version.")
-    records = read_records(directory / ANSWERS_FILE)
+    records = read_records(answers)
     if not records:
         raise DataError(f"no question is answered yet in {directory}. Let the run go on.")
     order = {method: number for number, method in enumerate(info["methods"])}

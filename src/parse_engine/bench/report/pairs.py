@@ -11,7 +11,7 @@ Place = tuple[str, int]
 """A question's id and a turn."""
 
 MIN_QUESTIONS = 12
-"""Fewer give no interval: of 4 simulated questions one interval in 8 misses the truth, where 1 in 20 should."""
+"""Fewer give no interval: it would hold the truth, but be so wide that a verdict of no change would say nothing."""
 MIN_BATCHES = 5
 """Fewer say too little about how batches differ; each is a mean of many answers already."""
 TOO_FEW = (
@@ -68,7 +68,7 @@ def enough_questions(rows: Sequence[Sequence[Timed]]) -> bool:
 
 
 def speed_groups(rows: Sequence[Sequence[Timed]]) -> list[Hashable] | None:
-    """What the bootstrap of a speed draws together, for each row of answers to the same question and turn.
+    """What the interval of a speed counts together, for each row of answers to the same question and turn.
 
     Answers in flight together share their time, so it is whole batches, with all batches that hold the same questions;
     for answers that came alone that is the turns of a question. None where there are too few of either (`TOO_FEW`).

@@ -36,7 +36,8 @@ class MethodSummary:
 
     They count the questions and turns that both have answered. Seconds are of the answers whose times compare
     (`Record.finished`). A figure whose denominator is zero is None as well, and so is an interval of too few
-    questions (`pairs.TOO_FEW`). Answers that wait for their grade count in `ungraded` alone.
+    questions (`pairs.TOO_FEW`), or of the target against itself. Answers that wait for their grade count in `ungraded`
+    alone.
     """
 
     answers: int
@@ -47,7 +48,7 @@ class MethodSummary:
     accuracy_diff: float | None
     """Accuracy less the target's, as a fraction."""
     accuracy_diff_ci: stats.Interval | None
-    """95 % interval over questions alone (stats.py): bootstrap, paired by question."""
+    """95 % interval over questions alone: by a score test, paired (`stats.score_interval`)."""
     gained: int | None
     """Answers right where the target's are wrong."""
     lost: int | None
@@ -75,7 +76,7 @@ class MethodSummary:
     speed_ratio: float | None
     """The target's wall-clock seconds over this method's, for the same questions. Answers may differ in length."""
     speed_ratio_ci: stats.Interval | None
-    """95 % interval over questions alone (stats.py): bootstrap, paired, by batch (`pairs.speed_groups`)."""
+    """95 % interval over questions alone: jackknife, paired, by batch (`pairs.speed_groups`)."""
     throughput_ratio: float | None
     """Tokens per second over the target's."""
     kept_share: float | None
@@ -138,11 +139,14 @@ def _summarize_method(method: str, methods: Mapping[str, Group]) -> MethodSummar
         sum(getattr(spent, phase) for spent in seconds) for phase in ("draft", "verify", "continue_")
     )
     pairs = paired(own, graded(methods.get(BASELINE, {})))
+    against_target = {**_accuracy_against_target(pairs), **_speed_against_target(pairs)}
+    if method == BASELINE:  # it equals itself for certain
+        against_target |= {"accuracy_diff_ci": None, "speed_ratio_ci": None}
     return MethodSummary(
         answers=len(records),
         ungraded=len(methods[method]) - len(records),
         accuracy=accuracy(own.values()),
-        **_accuracy_against_target(pairs),
+        **against_target,
         unparsed=_mean(
             [not record.grade.parsed for record in records if record.grade and record.grade.right is not None]
         ),
@@ -156,7 +160,6 @@ def _summarize_method(method: str, methods: Mapping[str, Group]) -> MethodSummar
         ttft_mean=_mean(firsts),
         ttft_p50=_percentile(firsts, 50),
         ttft_p95=_percentile(firsts, 95),
-        **_speed_against_target(pairs),
         kept_share=_over(
             sum(trace.committed_tokens for trace in traces), sum(record.answer.completion_tokens for record in records)
         ),
@@ -188,7 +191,7 @@ def speed(pairs: Sequence[Pair]) -> tuple[float | None, stats.Interval | None]:
     """How many times faster the first of each pair is, with its interval; see `pairs.speed_groups`."""
     walls = [(mine.wall, theirs.wall) for mine, theirs in pairs if mine.wall is not None and theirs.wall is not None]
     own, other = [mine for mine, _ in walls], [theirs for _, theirs in walls]
-    if not own or min(own) <= 0:
+    if not own or min(*own, *other) <= 0:
         return None, None
     groups = speed_groups([pair for pair in pairs if pair[0].wall is not None and pair[1].wall is not None])
     interval = None if groups is None else stats.speed_ratio_interval(own, other, groups)

@@ -60,7 +60,10 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a finished run.")],
     file: Annotated[Path, typer.Argument(metavar="FILE.json", help="Records go beside it, to records/FILE.jsonl.")],
 ) -> None:
-    """Write what of a run may be published: figures, where they come from, and records without texts."""
+    """Write what of a run may be published: figures, where they come from, and records without prompts and drafts.
+
+    The answers are in them, so that they can be graded again (`bench regrade`).
+    """
     from parse_engine.bench.report.export import export
     from parse_engine.bench.report.load import load_run
 
