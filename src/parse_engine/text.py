@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tokenizers.decoders import DecodeStream
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from parse_engine.decoding import Decoding
 from parse_engine.errors import UnsupportedModelError
 
 Message = dict[str, str]
@@ -96,16 +96,17 @@ class Codec:
         stream = self.stream(after)
         text, ends = "", list[int | None]()
         for token in tokens:
-            piece = stream.step(self.backend, token)
+            piece = stream.step(token)
             text += piece or ""
             ends.append(len(text) if piece is not None else None)
         return text, ends
 
-    def stream(self, after: Sequence[int] = ()) -> DecodeStream:
+    def stream(self, after: Sequence[int] = ()) -> Decoding:
         """An incremental decoder that stands behind `after`; special tokens are left out."""
-        stream = DecodeStream(skip_special_tokens=True)
+        stream = Decoding(self.backend)
         for token in after:
-            stream.step(self.backend, token)
+            stream.step(token)
+        stream.settle()
         return stream
 
     def same_tokens_as(self, other: Codec) -> bool:
@@ -122,7 +123,6 @@ class Writer:
     def __init__(self, codec: Codec, stops: Sequence[str], after: Sequence[int] = ()):
         """`after`: tokens of a raw text that the answer continues, as in `Codec.read`."""
         self._stream = codec.stream(after)
-        self._backend = codec.backend
         self._stops = stops
         self._held = max((len(stop) for stop in stops), default=1) - 1
         self.text = ""
@@ -133,7 +133,7 @@ class Writer:
         """Add a token; sets `stopped` and cuts the text when a stop string is complete. Then nothing is added."""
         if self.stopped:
             return
-        piece = self._stream.step(self._backend, token) or ""
+        piece = self._stream.step(token) or ""
         self.tokens.append(token)
         seen = max(0, len(self.text) - self._held)
         self.text += piece
