@@ -7,8 +7,7 @@ from typing import Any
 
 from parse_engine.backends.base import Model
 from parse_engine.errors import PromptError, did_you_mean
-from parse_engine.prefix.suffix import SENTINEL
-from parse_engine.text import Message
+from parse_engine.text import SENTINEL, Message
 
 Prompt = str | Sequence[Mapping[str, Any]]
 """A text, or chat messages: mappings with a `role` and a `content`, which is a text or a list of parts of type text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -11,6 +12,8 @@ from parse_engine.decoding import Decoding
 from parse_engine.errors import UnsupportedModelError
 
 Message = dict[str, str]
+
+SENTINEL = "4f1c9aSENTINEL7be2"  # stands for a text in a template, and in no text
 
 
 class Codec:
@@ -28,6 +31,7 @@ class Codec:
             )
         self._tokenizer = tokenizer
         self.backend = tokenizer.backend_tokenizer
+        self._added = {id: token.content for id, token in tokenizer.added_tokens_decoder.items()}
 
     @property
     def has_chat_template(self) -> bool:
@@ -37,6 +41,34 @@ class Codec:
     def size(self) -> int:
         """Token ids that have a meaning; a model may have room for more."""
         return len(self._tokenizer)
+
+    @property
+    def eos(self) -> int | None:
+        """The tokenizer's own end-of-text token."""
+        id: int | None = self._tokenizer.eos_token_id
+        return id
+
+    @cached_property
+    def turn_end(self) -> int | None:
+        """The token by which the chat template ends an answer; None where it has no template, or no such token."""
+        if not self.has_chat_template:
+            return None
+        asked, answered = {"role": "user", "content": "?"}, {"role": "assistant", "content": SENTINEL}
+        try:
+            text = self._tokenizer.apply_chat_template([asked, answered], tokenize=False)
+        except Exception:  # jinja's own errors, and whatever the template raises
+            return None
+        behind = str(text).partition(SENTINEL)[2].lstrip()
+        ends = [id for id, token in self._added.items() if behind.startswith(token)]
+        return max(ends, key=lambda id: len(self._added[id]), default=None)
+
+    def name_of(self, id: int) -> str:
+        """A token as the vocabulary writes it."""
+        return self.backend.id_to_token(id) or f"token {id}"
+
+    def is_text(self, id: int) -> bool:
+        """Whether an id is an ordinary token rather than one that was added to the vocabulary for a purpose."""
+        return id not in self._added
 
     def encode(self, text: str, *, special: bool = False, literal: bool = False) -> list[int]:
         """Token ids.

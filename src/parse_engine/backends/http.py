@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest
-from parse_engine.backends.folder import read_codec, read_config, read_eos
+from parse_engine.backends.folder import Ends, read_codec, read_config, read_ends, united
 from parse_engine.backends.server import Server, ServerError
 from parse_engine.backends.wire import (
     Dialect,
@@ -44,12 +44,12 @@ class HTTPModel:
 
     concurrency = _IN_FLIGHT
 
-    def __init__(self, server: Server, wire: Wire, entry: Json, folder: Path, cache: dict[str, str]):
+    def __init__(self, server: Server, wire: Wire, entry: Json, folder: Path, ends: Ends, cache: dict[str, str]):
         self.name = str(entry["id"])
         self.codec = wire.codec
         # What the server really loaded is not told: its name for it, and the tokenizer and template that are here.
         self.fingerprint = f"{self.name} {fingerprint(folder)}"
-        self.eos = wire.eos
+        self.ends, self.eos = ends, wire.eos
         self.context_length = _context_length(entry, folder)
         size = cache.get("block_size", "")
         self.block_size = int(size) if size.isdigit() else 1
@@ -94,11 +94,12 @@ class HTTPModel:
             models = server.understood(server.ask(client, "GET", "/models").json)
             entry = _pick(server.understood(read_models, models), name, server)
             folder = _folder_of(entry, name, server)
-            codec, eos = read_codec(folder), read_eos(folder)
+            codec = read_codec(folder)
+            eos = united(ends := read_ends(folder, codec))
             _check_tokens(client, server, entry["id"], codec)
             wires = [Wire(entry["id"], codec, eos, dialect) for dialect in ladder(role, chosen_labels)]
             wire = Wire(entry["id"], codec, eos, _settle(client, server, wires))
-            return cls(server, wire, entry, folder, _cache_settings(client, server))
+            return cls(server, wire, entry, folder, ends, _cache_settings(client, server))
 
     async def decode(
         self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, usage: Usage
