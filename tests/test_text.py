@@ -174,3 +174,33 @@ def test_stable_text_is_never_taken_back(codec: Codec) -> None:
     assert writer.stable == "xx"
     writer.push(codec.encode("D")[0])
     assert (writer.text, writer.stable) == ("xx", "xx")
+
+
+@pytest.mark.parametrize(
+    ("stops", "text"),
+    [
+        (["<|user|>"], "one"),
+        (["ne<|user|>"], "o"),
+        (["<|user|>t"], "one"),
+        (["<|user|>two<|system|>"], "one"),
+        (["o<|system|>"], "onetw"),
+        (["wo<|system|>thr", "ee"], "onet"),
+        (["<|system|>"], "onetwo"),
+        (["<|assistant|>", "<|user|>s"], "onetwothree"),
+        (["<|end|>"], "onetwothree"),
+        (["twothree"], "one"),
+    ],
+)
+def test_a_stop_text_may_name_special_tokens(codec: Codec, stops: list[str], text: str) -> None:
+    """They have no text, so such a stop text was ignored in silence."""
+    assert write(codec, "one<|user|>two<|system|>three", stops).text == text
+
+
+@pytest.mark.parametrize("method", ["parse", "target", "draft"])
+@pytest.mark.parametrize("other", [byte_tokenizer(), byte_tokenizer(merged=("one",))])
+def test_an_answer_stops_at_a_special_token(codec: Codec, method: str, other: PreTrainedTokenizerFast) -> None:
+    target, drafter = (ScriptedModel(each, "one<|user|>two") for each in (codec, Codec(other)))
+    with Engine(target, drafter) as engine:
+        answer = engine.generate("?", stop=["<|user|>"], method=method)  # type: ignore[call-overload]
+        assert (answer.text, answer.finish_reason) == ("one", "stop")
+        assert engine.generate("?", stop=["<|system|>"], method=method).text == "onetwo"  # type: ignore[call-overload]

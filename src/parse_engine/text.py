@@ -31,6 +31,8 @@ class Codec:
             )
         self._tokenizer = tokenizer
         self.backend = tokenizer.backend_tokenizer
+        self.special = {id: token.content for id, token in tokenizer.added_tokens_decoder.items() if token.special}
+        """Tokens without text of their own, and how the vocabulary writes them."""
         self._added = {id: token.content for id, token in tokenizer.added_tokens_decoder.items()}
 
     @property
@@ -149,14 +151,18 @@ class Codec:
 class Writer:
     """Grows an answer token by token and ends it exactly where a stop string begins.
 
-    `text` never contains a stop string. `stable` is the part that no later token can take back.
+    `text` never contains a stop string. `stable` is the part that no later token can take back. Special tokens have no
+    text, but a stop string may name them: `<|end|>`, or `one<|end|>`.
     """
 
     def __init__(self, codec: Codec, stops: Sequence[str], after: Sequence[int] = ()):
         """`after`: tokens of a raw text that the answer continues, as in `Codec.read`."""
         self._stream = codec.stream(after)
+        self._special = codec.special
         self._stops = stops
         self._held = max((len(stop) for stop in stops), default=1) - 1
+        self._named = ""  # the text with the names of special tokens
+        self._names: list[tuple[int, int]] = []  # where these are
         self.text = ""
         self.tokens: list[int] = []
         self.stopped = False
@@ -167,11 +173,20 @@ class Writer:
             return
         piece = self._stream.step(token) or ""
         self.tokens.append(token)
-        seen = max(0, len(self.text) - self._held)
+        name = "" if piece else self._special.get(token, "")
+        seen, seen_named = (max(0, len(text) - self._held) for text in (self.text, self._named))
         self.text += piece
+        self._named += piece + name
+        if name:
+            self._names.append((len(self._named) - len(name), len(self._named)))
         hits = [at for stop in self._stops if (at := self.text.find(stop, seen)) >= 0]
+        hits += [self._in_text(at) for stop in self._stops if (at := self._named.find(stop, seen_named)) >= 0]
         if hits:
             self.text, self.stopped = self.text[: min(hits)], True
+
+    def _in_text(self, at: int) -> int:
+        """A place of the text with names as one of the text without."""
+        return at - sum(min(end, at) - start for start, end in self._names if start < at)
 
     @property
     def stable(self) -> str:

@@ -105,6 +105,11 @@ class HTTPModel:
         self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, usage: Usage
     ) -> AsyncGenerator[int]:
         server = self._server
+        if unheard := self._wire.unheard(params.stop):
+            raise ConfigError(
+                f"the stop text {unheard[0]!r} names a special token, and the server at {server.url} tells the text of "
+                "its answers alone, which special tokens are no part of. Use another stop text, or vllm serve."
+            )
         text, number, cached = "", 0, 0
         finish: str | None = None
         end: int | None = None
