@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from parse_engine import Engine, ParseConfig, SamplingParams
 from parse_engine.prefix.draft import Draft
 from parse_engine.text import Codec, Writer
-from tests.conftest import byte_tokenizer
+from tests.conftest import ascii_tokenizer, byte_tokenizer
 from tests.scripted import ScriptedModel
 
 
@@ -204,3 +204,40 @@ def test_an_answer_stops_at_a_special_token(codec: Codec, method: str, other: Pr
         answer = engine.generate("?", stop=["<|user|>"], method=method)  # type: ignore[call-overload]
         assert (answer.text, answer.finish_reason) == ("one", "stop")
         assert engine.generate("?", stop=["<|system|>"], method=method).text == "onetwo"  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "lower"),
+    [
+        ("So x is 5.", "So x is 5.", False),
+        ("A naïve one.", "A na", False),
+        ("x ≤ 5, so 3 → 4", "x ", False),
+        ("答案是七", "", False),
+        ("the answer is B.", "the answer is ", True),
+        ("x\ty", "x", False),
+        ("", "", False),
+    ],
+)
+@pytest.mark.parametrize("stop", [[], ["zz"]])
+def test_a_draft_is_cut_where_the_targets_tokens_cannot_write_it(
+    codec: Codec, text: str, kept: str, lower: bool, stop: list[str]
+) -> None:
+    """What they could not write was dropped in silence, or written otherwise: "naïve" became "nave"."""
+    target = ScriptedModel(Codec(ascii_tokenizer(lower)), "the target's own words, and a few more of them.")
+    with Engine(target, ScriptedModel(codec, text), ParseConfig(judge="likelihood")) as engine:
+        answer = engine.generate("?", stop=stop)
+    assert answer.trace.draft_text == answer.trace.committed_text == kept
+    assert bool(answer.trace.warnings) == (kept != text)
+    assert answer.text == (kept if kept == text and text else kept + target.codec.decode(target.answer[len(kept) :]))
+    if text != kept:
+        said = "is cut: the target's tokens cannot write" if kept else "is not kept: the target's tokens cannot write"
+        assert said in answer.trace.warnings[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_draft_may_begin_with_a_space(codec: Codec, kind: str) -> None:
+    target = Codec(sentencepiece_tokenizer(kind))
+    for text in (" three four", "three", "   x", " naïve"):
+        tokens, lost = target.carry(text)
+        assert lost == ""
+        assert target.decode(tokens).lstrip(" ") == text.lstrip(" ")

@@ -46,7 +46,12 @@ class Decoding:
         return self._backend.decode(tokens, skip_special_tokens=True)
 
 
+def common_start(one: str, other: str) -> int:
+    """How many characters both texts begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
 def _behind(before: str, now: str) -> str:
     """What `now` has beyond `before`, each byte of which may have become unreadable in `now`."""
-    same = len([*takewhile(lambda pair: pair[0] == pair[1], zip(before, now, strict=False))])
+    same = common_start(before, now)
     return now[same + len(before[same:].encode()) :]

@@ -310,7 +310,14 @@ class AsyncEngine(Loadable):
             finish = "length"
         # A stop string may end inside a token, and another tokenizer has other tokens: then the text is what counts.
         keep_ids = self._same_tokens and not written.stopped and max(written.tokens, default=0) < codec.size
-        tokens = written.tokens if keep_ids else codec.encode_after(written.text, flight.context if raw else ())
+        tokens, lost = written.tokens, ""
+        if not keep_ids:
+            tokens, lost = codec.carry(written.text, flight.context if raw else ())
+        if lost.strip(" "):
+            kept, where = ("is cut", "goes on") if tokens else ("is not kept", "begins")
+            flight.warnings.append(
+                f"the draft {kept}: the target's tokens cannot write {lost[:20]!r}, with which it {where}."
+            )
         # What ends an answer of the target ends its draft, even where the drafter would have gone on.
         end = next((at for at, token in enumerate(tokens) if token in self.target.eos), None)
         told, drafted = flight.drafter.logprobs, None
@@ -319,7 +326,7 @@ class AsyncEngine(Loadable):
         return Draft.of(
             tokens[:end],
             codec,
-            complete=finish == "stop" or end is not None,
+            complete=(finish == "stop" and not lost) or end is not None,
             max_tokens=flight.max_tokens,
             after=flight.context if raw else (),
             drafted=drafted,

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from parse_engine.decoding import Decoding
+from parse_engine.decoding import Decoding, common_start
 from parse_engine.errors import UnsupportedModelError
 
 Message = dict[str, str]
@@ -96,6 +96,26 @@ class Codec:
             if tokens[: len(taken)] == taken and self.read(tokens[len(taken) :], after)[0] == text:
                 return tokens[len(taken) :]
         return alone
+
+    def carry(self, text: str, after: Sequence[int] = ()) -> tuple[list[int], str]:
+        """Token ids as of `encode_after`, and the rest of the text, from where they cannot write it.
+
+        Vocabularies without byte fallback have no token for some characters, and normalisers write others in their
+        place. Spaces that begin an answer may go.
+        """
+        start, end = 0, len(text)
+        while start < end:
+            part = text[start:end]
+            tokens = self.encode_after(part, after)
+            back = self.read(tokens, after)[0]
+            if back == part:
+                return tokens, text[end:]
+            same = common_start(back, part)
+            if not after and part.startswith(" ") and not part[:same].strip(" "):
+                start += len(part) - len(part.lstrip(" "))
+            else:
+                end = start + min(same, len(part) - 1)
+        return [], text[start:]
 
     def render(self, messages: Sequence[Message], *, thinking: bool | None = None) -> str:
         """The conversation as text, ready for the assistant's turn.

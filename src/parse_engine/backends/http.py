@@ -139,9 +139,15 @@ class HTTPModel:
             if finish not in ("stop", "length"):
                 raise server.error(f"left the answer unfinished ({finish or 'the stream ends'}). See its log.")
             if not self._wire.dialect.ids_out:
-                for token in self.codec.encode_after(text, tokens)[:max_tokens]:
+                written, lost = self.codec.carry(text, tokens)
+                for token in written[:max_tokens]:
                     number += 1
                     yield token
+                if lost and len(written) < max_tokens:
+                    raise server.error(
+                        f"told a text that the tokenizer found here cannot write from {lost[:20]!r} on. "
+                        f"Name the model that it serves with --{server.role}."
+                    )
             if finish == "stop" and end is None and number < max_tokens:
                 end = min(self.eos, default=None)
             # It comes last: whoever gets it reads no further, and the cached rows are told after it.

@@ -89,9 +89,16 @@ class SpecReason(AsyncEngine):
             while finish is None:
                 room, number = flight.max_tokens - len(answer.tokens), number + 1
                 step = await self._step(flight, "draft", drafter, [*drafters_context, *drafted], room, number)
-                for_target, for_drafter = self._in(target, step, [*context, *answer.tokens])[:room], step.tokens
+                before = [*context, *answer.tokens]
+                for_target, for_drafter = self._in(target, step, before), step.tokens
                 accepted = False
-                if step.text:  # a drafter that has nothing more to say does not end the answer
+                lost = for_target != step.tokens and target.codec.read(for_target, before)[0] != step.text
+                if lost:
+                    flight.warnings.append(
+                        f"step {number} is not kept: the target's tokens cannot write it as drafted."
+                    )
+                for_target = for_target[:room]
+                if step.text and not lost:  # a drafter that has nothing more to say does not end the answer
                     draft_tokens += len(for_target)
                     score = await self._score(flight, context, [*answer.tokens, *for_target])
                     accepted = score.counted(self.config.min_label_mass) >= self._least
