@@ -33,6 +33,7 @@ class Codec:
         self.backend = tokenizer.backend_tokenizer
         self.special = {id: token.content for id, token in tokenizer.added_tokens_decoder.items() if token.special}
         """Tokens without text of their own, and how the vocabulary writes them."""
+        self._parts: dict[str, bool] = {}
         self._added = {id: token.content for id, token in tokenizer.added_tokens_decoder.items()}
 
     @property
@@ -55,7 +56,10 @@ class Codec:
         """The token by which the chat template ends an answer; None where it has no template, or no such token."""
         if not self.has_chat_template:
             return None
-        asked, answered = {"role": "user", "content": "?"}, {"role": "assistant", "content": SENTINEL}
+        asked, answered = (
+            self._in_form({"role": role, "content": content})
+            for role, content in (("user", "?"), ("assistant", SENTINEL))
+        )
         try:
             text = self._tokenizer.apply_chat_template([asked, answered], tokenize=False)
         except Exception:  # jinja's own errors, and whatever the template raises
@@ -127,16 +131,40 @@ class Codec:
             UnsupportedModelError: the template refuses the messages.
         """
         options: dict[str, Any] = {} if thinking is None else {"enable_thinking": thinking}
+        in_form = [self._in_form(message) for message in messages]
         try:
-            text = self._tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=True, **options
-            )
+            text = self._tokenizer.apply_chat_template(in_form, tokenize=False, add_generation_prompt=True, **options)
         except Exception as error:  # jinja's own errors, and whatever the template raises
             roles = ", ".join(message["role"] for message in messages)
             raise UnsupportedModelError(
                 f"the chat template of {self._tokenizer.name_or_path} refuses a conversation of ({roles}): {error}"
             ) from error
         return str(text)
+
+    def _in_form(self, message: Message) -> dict[str, Any]:
+        """A message as the template takes it: its content is a list of parts where the template shows no text."""
+        if not self._takes_parts(message["role"]):
+            return dict(message)
+        return {**message, "content": [{"type": "text", "text": message["content"]}]}
+
+    def _takes_parts(self, role: str) -> bool:
+        """Whether the chat template shows the contents of a role as parts, and not as a text."""
+        if role not in self._parts:
+            self._parts[role] = not self._shows(role, SENTINEL) and self._shows(
+                role, [{"type": "text", "text": SENTINEL}]
+            )
+        return self._parts[role]
+
+    def _shows(self, role: str, content: object) -> bool:
+        said = [{"role": role, "content": content}]
+        if role != "user":
+            asked = self._in_form({"role": "user", "content": "?"})
+            said = {"assistant": [asked, *said, asked], "tool": [asked, *said]}.get(role, [*said, asked])
+        try:
+            text = self._tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+        except Exception:  # jinja's own errors, and whatever the template raises
+            return False
+        return SENTINEL in str(text)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`, special tokens left out."""
