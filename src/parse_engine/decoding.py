@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import takewhile
 
 from tokenizers import Tokenizer
@@ -10,7 +11,7 @@ _UNREADABLE = "\ufffd"
 
 
 class Decoding:
-    """Text as it grows token by token; special tokens are left out.
+    """Text as it grows token by token; special tokens are left out, but for those that are shown.
 
     What was given out stays. A character is given out when its last token is there; bytes that are no character become
     U+FFFD when the text goes on behind them. `DecodeStream` of the tokenizers package does the same, but raises where
@@ -21,8 +22,10 @@ class Decoding:
         given out           é                 �a
     """
 
-    def __init__(self, backend: Tokenizer):
+    def __init__(self, backend: Tokenizer, shown: Mapping[int, str]):
+        """`shown`: special tokens and what stands in the text for them."""
         self._backend = backend
+        self._shown = shown
         # The window: tokens whose text is given out, for what they mean to the next ones, and those that wait.
         self._given: list[int] = []
         self._waiting: list[int] = []
@@ -31,6 +34,10 @@ class Decoding:
         """What a token adds to the text: None where that is not known yet, or it has no text."""
         if not 0 <= token < 2**32:
             return None
+        if token in self._shown:
+            before, now = self._decode(self._given), self._decode([*self._given, *self._waiting])
+            self.settle()
+            return _behind(before, now) + self._shown[token]
         self._waiting.append(token)
         before, now = self._decode(self._given), self._decode([*self._given, *self._waiting])
         if now.endswith(_UNREADABLE) or len(now) <= len(before):

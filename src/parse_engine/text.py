@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -10,10 +11,12 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from parse_engine.decoding import Decoding, common_start
 from parse_engine.errors import UnsupportedModelError
+from parse_engine.thinking import is_mark, opened_by
 
 Message = dict[str, str]
 
 SENTINEL = "4f1c9aSENTINEL7be2"  # stands for a text in a template, and in no text
+_LONGEST_OPENING = 32  # tokens
 
 
 class Codec:
@@ -33,6 +36,10 @@ class Codec:
         self.backend = tokenizer.backend_tokenizer
         self.special = {id: token.content for id, token in tokenizer.added_tokens_decoder.items() if token.special}
         """Tokens without text of their own, and how the vocabulary writes them."""
+        names = set(self.special.values())
+        self.marks = {id: name for id, name in self.special.items() if is_mark(name, names)}
+        """Those that mark thoughts, which are text."""
+        self._ids_of_marks = {name: id for id, name in self.marks.items()}
         self._parts: dict[str, bool] = {}
         self._added = {id: token.content for id, token in tokenizer.added_tokens_decoder.items()}
 
@@ -89,8 +96,23 @@ class Codec:
         """Token ids of an answer, or a part of one, that continues `after`: `read` gives its text again.
 
         Tokenizers of SentencePiece's kind put a space before whatever they encode, as if it began a text. Where that
-        shows, the text is encoded behind a character that does not merge with it, which is taken off again.
+        shows, the text is encoded behind a character that does not merge with it, which is taken off again. The marks
+        of thoughts become the tokens that they are here.
         """
+        tokens: list[int] = []
+        for part in self._at_marks(text):
+            mark = self._ids_of_marks.get(part)
+            tokens += self._encode_after(part, [*after, *tokens]) if mark is None else [mark]
+        return tokens
+
+    def _at_marks(self, text: str) -> list[str]:
+        """A text cut at the marks of thoughts that are special tokens; they are parts of their own."""
+        if not self._ids_of_marks:
+            return [text]
+        names = "|".join(map(re.escape, self._ids_of_marks))
+        return [part for part in re.split(f"({names})", text) if part]
+
+    def _encode_after(self, text: str, after: Sequence[int]) -> list[int]:
         alone = self.encode(text, literal=True)
         if self.read(alone, after)[0] == text:
             return alone
@@ -167,7 +189,7 @@ class Codec:
         return SENTINEL in str(text)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of `tokens`, special tokens left out."""
+        """The text of `tokens`; of special tokens only the marks of thoughts have one."""
         return self.read(tokens)[0]
 
     def read(self, tokens: Sequence[int], after: Sequence[int] = ()) -> tuple[str, list[int | None]]:
@@ -183,9 +205,13 @@ class Codec:
             ends.append(len(text) if piece is not None else None)
         return text, ends
 
+    def opened(self, context: Sequence[int]) -> str:
+        """The kind of thought that a prompt has opened; empty where it has opened none."""
+        return opened_by(self.decode(context[-_LONGEST_OPENING:]))
+
     def stream(self, after: Sequence[int] = ()) -> Decoding:
-        """An incremental decoder that stands behind `after`; special tokens are left out."""
-        stream = Decoding(self.backend)
+        """An incremental decoder that stands behind `after`; special tokens are left out but for marks of thoughts."""
+        stream = Decoding(self.backend, self.marks)
         for token in after:
             stream.step(token)
         stream.settle()

@@ -66,3 +66,14 @@ def test_stop_texts_that_a_server_of_texts_cannot_hear() -> None:
     assert own.unheard(("<|end|>", "END", "x<|user|>", "<|system|>")) == ["x<|user|>", "<|system|>"]
     own = wire(byte_tokenizer(), Dialect(ids_out=False))
     assert own.unheard(("<|end|>", "END", "x<|user|>", "<|system|>")) == ["x<|user|>"]
+
+
+def test_a_server_of_texts_is_asked_for_the_marks_of_thoughts() -> None:
+    """It left them out where they are special tokens, and the thought was part of the answer."""
+    tokenizer = byte_tokenizer()
+    texts = Dialect(ids_out=False)
+    assert "skip_special_tokens" not in wire(tokenizer, texts).decoding([5], SamplingParams(), 8)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
+    assert wire(tokenizer, texts).decoding([5], SamplingParams(), 8)["skip_special_tokens"] is False
+    for other in (Dialect(), replace(texts, extras=False)):
+        assert "skip_special_tokens" not in wire(tokenizer, other).decoding([5], SamplingParams(), 8)

@@ -129,6 +129,8 @@ class Wire:
         if self.dialect.extras:
             ends = self.eos | {id for id, name in self.codec.special.items() if name in params.stop}
             body |= {"return_token_ids": True, "stop_token_ids": sorted(ends)}
+            if self.codec.marks and not self.dialect.ids_out:
+                body["skip_special_tokens"] = False  # or thoughts could not be told from the answer
         return body
 
     def unheard(self, stops: Sequence[str]) -> list[str]:

@@ -71,7 +71,7 @@ class Record:
 def without_texts(values: Mapping[str, Any]) -> dict[str, Any]:
     """A record's plain data for publishing: what was measured, without the texts of the prompt and the answer."""
     trace = {**values["trace"], "draft_text": "", "committed_text": "", "boundary_offsets": []}
-    return {**values, "prompt": "", "text": "", "trace": trace}
+    return {**values, "prompt": "", "text": "", "thinking": None, "trace": trace}
 
 
 def read_records(path: Path) -> list[Record]:
