@@ -178,7 +178,7 @@ class Codec:
         return self._parts[role]
 
     def _shows(self, role: str, content: object) -> bool:
-        said = [{"role": role, "content": content}]
+        said: list[Any] = [{"role": role, "content": content}]
         if role != "user":
             asked = self._in_form({"role": "user", "content": "?"})
             said = {"assistant": [asked, *said, asked], "tool": [asked, *said]}.get(role, [*said, asked])

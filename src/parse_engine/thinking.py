@@ -19,7 +19,7 @@ _PAIRS = {
     re.escape("<unused94>"): re.escape("<unused95>"),
     re.escape("◁think▷"): re.escape("◁/think▷"),
     # gpt-oss, with its special tokens and without
-    r"<\|channel\|>(?:analysis|commentary|\w{0,12}\Z)": r"<\|channel\|>final[^\n<]*(?:<\|constrain\|>\w*)?<\|message\|>",
+    r"<\|channel\|>(?:analysis|commentary|\w{0,9}\Z)": r"<\|channel\|>final[^\n<]*(?:<\|constrain\|>\w*)?<\|message\|>",
     r"\A\s*analysis(?=[A-Z])": r"assistantfinal",
     r"\A\s*/think\n": r"<\|im_end\|>\s*<\|im_start\|>assistant\b",
     r"\A\s*Here(?:'s| is) my thought process:": r"Here(?:'s| is) my response:",
@@ -151,7 +151,7 @@ class Telling:
     def __init__(self, opened: str = ""):
         """`opened`: as in `split`."""
         self._opened = opened
-        self._told = Parts("", "")
+        self._thinking = self._answer = ""
         self._settled = 0
         self._marks: list[Mark] = []
 
@@ -163,9 +163,9 @@ class Telling:
         now = _parts(text[:settled], self._marks, self._opened)
         if not whole and now.text.isspace():
             now = Parts(now.thinking, "")
-        told = Parts(*(_longer(old or "", new or "") for old, new in zip(self._told, now, strict=True)))
-        new = Parts(*(after[len(before) :] for before, after in zip(self._told, told, strict=True)))  # type: ignore[arg-type]
-        self._told = told
+        thinking, answer = _longer(self._thinking, now.thinking or ""), _longer(self._answer, now.text)
+        new = Parts(thinking[len(self._thinking) :] or None, answer[len(self._answer) :])
+        self._thinking, self._answer = thinking, answer
         return new
 
 
