@@ -15,6 +15,9 @@ from parse_engine.text import Codec
 
 _STATE_SPACE = {"mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm", "recurrent_gemma", "zamba", "zamba2", "jamba"}
 
+Ends = dict[str, frozenset[int]]
+"""Ids that end an answer, by who names them."""
+
 
 def read_codec(path: Path) -> Codec:
     """The tokenizer of a model folder.
@@ -39,13 +42,35 @@ def read_config(path: Path) -> PreTrainedConfig:
     return config
 
 
-def read_eos(path: Path) -> frozenset[int]:
-    """All ids that end an answer, from the generation config, else from the model's."""
+def read_ends(path: Path, codec: Codec) -> Ends:
+    """The ids that end an answer, by who names them; see `named_ends`."""
     try:
-        ids = GenerationConfig.from_pretrained(path).eos_token_id
+        generation = GenerationConfig.from_pretrained(path)
     except OSError:
-        ids = None
-    return as_ids(read_config(path).eos_token_id if ids is None else ids)
+        generation = None
+    return named_ends(codec, read_config(path), generation)
+
+
+def named_ends(codec: Codec, config: PreTrainedConfig, generation: GenerationConfig | None) -> Ends:
+    """The ids that end an answer, by who names them. All of them do: published models often lack some in one place.
+
+    What a configuration names because its class has this default, and is an ordinary token here, is left out.
+    """
+    default = as_ids(getattr(type(config), "eos_token_id", None))
+    named = {
+        "the generation config": as_ids(None if generation is None else generation.eos_token_id),
+        "the configuration": as_ids(config.eos_token_id),
+        "the tokenizer": as_ids(codec.eos),
+        "the chat template": as_ids(codec.turn_end),
+    }
+    return {
+        who: frozenset(id for id in ids if id not in default or not codec.is_text(id)) for who, ids in named.items()
+    }
+
+
+def united(ends: Ends) -> frozenset[int]:
+    """All of them."""
+    return frozenset(id for ids in ends.values() for id in ids)
 
 
 def as_ids(eos: int | list[int] | None) -> frozenset[int]:

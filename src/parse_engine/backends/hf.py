@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, run_of
-from parse_engine.backends.folder import as_ids, read_codec, reading
+from parse_engine.backends.folder import named_ends, read_codec, reading, united
 from parse_engine.backends.kv_cache import KVCache
 from parse_engine.backends.sampling import Sampler
 from parse_engine.backends.threads import choose_threads
@@ -62,7 +62,7 @@ class HFModel:
         self._decoder: torch.nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
         self._config = model.config.get_text_config()
         self.context_length = _context_length(self._config, name)
-        self.eos = _eos_tokens(model)
+        self.eos = united(named_ends(codec, self._config, model.generation_config))
         self.cache = KVCache(self._config)
         if self.device.type == "cpu":
             choose_threads(model.num_parameters())
@@ -346,9 +346,3 @@ def _context_length(config: PreTrainedConfig, name: str) -> int:
             "to config.json, or use another model."
         )
     return int(length)
-
-
-def _eos_tokens(model: PreTrainedModel) -> frozenset[int]:
-    """All ids that end an answer, from the generation config, else from the model's."""
-    ids = getattr(model.generation_config, "eos_token_id", None)
-    return as_ids(model.config.get_text_config().eos_token_id if ids is None else ids)
