@@ -204,9 +204,6 @@ class AsyncEngine(Loadable):
             if method == "parse" and self._falls_back:
                 flight.warnings.append(NO_PROMISE)
                 method = "target"
-            elif method == "parse" and self.profile is not None:
-                departures = self.profile.departures(self.config, flight.params)
-                flight.warnings.extend(f"the profile promises nothing for {each}." for each in departures)
             return await self._answer(prompt, flight, method)
 
     @asynccontextmanager
@@ -229,6 +226,9 @@ class AsyncEngine(Loadable):
         params, clock = flight.params, flight.clock
         model = self._model_of(method)
         context = self.tokens(model, prompt, flight, judged=method == "parse")
+        if method == "parse" and self.profile is not None:
+            departures = self.profile.departures(self.config, params, prompt, raw=flight.raw, thinking=self.thinking)
+            flight.warnings.extend(f"the profile promises nothing for {each}." for each in departures)
         answer = Writer(model.codec, params.stop, after=context if flight.raw else ())
         draft, verdict = NO_DRAFT, Verdict()
         finish: FinishReason | None = None

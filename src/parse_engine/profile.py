@@ -1,7 +1,7 @@
 """A profile: the judges fitted to a pair of models, and what was promised of which settings on which data.
 
 `parse-engine calibrate` makes it; the engine, `generate` and `bench` take it. It is one safetensors file: the weights
-of the judges, and everything else as JSON in its metadata.
+of the judges, and everything else as JSON in its metadata, with a checksum over the whole file.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ from parse_engine.prefix.judges import Fit, Weights
 
 if TYPE_CHECKING:
     from parse_engine.backends.base import Model
+    from parse_engine.prompt import Prompt
 
-VERSION = 2
-_METADATA = "profile"
+VERSION = 3
+_METADATA, _CHECKSUM = "profile", "checksum"
+_NO_CHECKSUM = "0" * 64
+"""What stands in the file where the checksum goes, when it is taken."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Tried:
     p_value: float
     """How likely so few losses are, were the risk above the limit."""
     promised: bool
+    """Whether the risk is shown to be within the limit; of use is only what is faster than the target as well."""
     speed: float
     """Seconds of the plain target over those of PARSE, by the costs below."""
     kept: float
@@ -139,16 +143,28 @@ class Profile:
         chosen = asdict(self.choice.setting) if self.choice else {}
         return replace(base, **{**chosen, **given}) if chosen or given else None
 
-    def departures(self, config: ParseConfig, params: SamplingParams) -> list[str]:
-        """In what an answer under way departs from what was promised, in words; empty where the promise holds."""
+    def departures(
+        self, config: ParseConfig, params: SamplingParams, prompt: Prompt, *, raw: bool, thinking: bool | None
+    ) -> list[str]:
+        """In what an answer under way departs from what was promised, in words; empty where the promise holds.
+
+        Calibration asks its questions by the chat template as it stands, without a system message. `prompt` is one that
+        `encode` has taken.
+        """
         promised = [each.setting for each in self.tried if each.promised]
         own = Setting(**{f.name: getattr(config, f.name) for f in fields(Setting)})
         said = [] if own in promised and config.judge_suffix is None else ["these settings"]
-        for name in ("temperature", "top_p"):
+        for name in ("max_tokens", "temperature", "top_p"):
             if getattr(params, name) != self.sampling[name]:
                 said.append(f"another {name} than {self.sampling[name]:g}")
         if sorted(params.stop) != sorted(self.sampling["stop"]):
             said.append("other stop texts")
+        if raw:
+            said.append("raw prompts")
+        roles = [] if isinstance(prompt, str) else dict.fromkeys(message["role"] for message in prompt)
+        said += [f"prompts with a {role} message" for role in roles if role not in _ROLES]
+        if thinking is not None:
+            said.append("prompts that ask for thinking or for none")
         return said
 
     def only(self, judge: Judge) -> Self:
@@ -184,8 +200,10 @@ class Profile:
             ConfigError: it cannot be written.
         """
         tensors = {f"{judge}.{part}": getattr(fit, part).values for judge, fit in self.fits.items() for part in _PARTS}
+        text = json.dumps({"version": VERSION, **to_plain(self)})
+        content = save(tensors, {_METADATA: text, _CHECKSUM: _NO_CHECKSUM})
         try:
-            path.write_bytes(save(tensors, {_METADATA: json.dumps({"version": VERSION, **to_plain(self)})}))
+            path.write_bytes(_with_checksum(content, _NO_CHECKSUM, hashlib.sha256(content).hexdigest()))
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror}. Give another place.") from None
 
@@ -194,14 +212,20 @@ class Profile:
         """Read a profile.
 
         Raises:
-            ConfigError: it is missing, or not a profile of this version.
+            ConfigError: it is missing, not a profile of this version, or not as it was written.
         """
         try:
             with safe_open(path, framework="np") as file:
-                values = json.loads((file.metadata() or {})[_METADATA])
+                metadata = file.metadata() or {}
+                values = json.loads(metadata[_METADATA])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if (version := values.pop("version")) != VERSION:
                 raise ConfigError(f"{path} is a profile of version {version}, this is {VERSION}. Calibrate again.")
+            checksum = metadata[_CHECKSUM]
+            if hashlib.sha256(_with_checksum(path.read_bytes(), checksum, _NO_CHECKSUM)).hexdigest() != checksum:
+                raise ConfigError(
+                    f"{path} was changed or damaged since it was made. Copy it again, or calibrate again."
+                )
             fits = {
                 judge: Fit(*(_weights(fit[part], tensors[f"{judge}.{part}"]) for part in _PARTS))
                 for judge, fit in values.pop("fits").items()
@@ -230,6 +254,13 @@ def choose(tried: Sequence[Tried]) -> Tried | None:
 
 
 _PARTS = ("full", "prefix")
+_ROLES = ("user", "assistant")
+
+
+def _with_checksum(content: bytes, old: str, new: str) -> bytes:
+    """A file with another checksum in its place."""
+    before, after = (f'"{_CHECKSUM}":"{each}"'.encode() for each in (old, new))
+    return content.replace(before, after, 1)
 
 
 def _plain_fit(fit: Fit) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def test_figures_of_a_known_run(run: Run) -> None:
     assert list(plain) == ["fake"]
     assert list(plain["fake"]) == ["target", "draft", "parse"]
     parse, target, draft = (plain["fake"][method] for method in ("parse", "target", "draft"))
-    assert [parse.pop("accuracy_diff_ci"), parse.pop("speed_ratio_ci")] == [(0.0, 0.0), (2.0, 2.0)]
+    assert [parse.pop("accuracy_diff_ci"), parse.pop("speed_ratio_ci")] == [None, None]  # six questions
     expected = {
         "answers": 6,
         "accuracy": 1.0,

@@ -6,7 +6,6 @@ import random
 import pytest
 
 from parse_engine import AsyncEngine, ParseConfig, SamplingParams
-from parse_engine.calibration.agreement import same_answer
 from parse_engine.calibration.audit import LEVEL, Audit, Watch
 from parse_engine.text import Codec
 from tests.calibration.profiles import make_profile
@@ -74,13 +73,3 @@ def test_an_audit_asks_the_target_for_its_share_of_the_answers() -> None:
         Audit(AsyncEngine(target, drafter), 0.1)
     with pytest.raises(ValueError, match="share"):
         Audit(engine, 1.5)
-
-
-def test_same_answer() -> None:
-    assert same_answer("so \\boxed{\\frac{1}{2}} it is", "hence \\boxed{ \\frac{1}{2} }.")
-    assert not same_answer("\\boxed{1} and \\boxed{2}", "\\boxed{1}")
-    assert same_answer("I think.\nAnswer: B", "**Answer**: B.")
-    assert same_answer("```python\nx = 1\n```\nIt sets x.", "Here:\n```\nx  =  1\n```")
-    assert not same_answer("```python\nx = 1\n```", "```python\nx = 2\n```")
-    assert same_answer(" yes\n", "yes")
-    assert same_answer("<think>Answer: 3</think>Answer: 4", "Answer: 4")

@@ -15,6 +15,8 @@ from parse_engine.profile import Profile, to_plain
 
 from .profiles import make_profile, tried
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     file = tmp_path / "a.profile"
@@ -59,6 +61,27 @@ def test_a_profile_of_another_version(tmp_path: Path, monkeypatch: pytest.Monkey
     versions = f"a profile of version {profile.VERSION + 1}, this is {profile.VERSION}"
     with pytest.raises(ConfigError, match=rf"{versions}\. Calibrate again\."):
         Profile.load(file)
+
+
+def test_a_changed_byte_is_refused_wherever_it_is(tmp_path: Path) -> None:
+    """A bit of a weight, a digit of a threshold, a space behind the header: the promise would be of another profile."""
+    file = tmp_path / "a.profile"
+    make_profile().save(file)
+    content = file.read_bytes()
+    for place in range(len(content)):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(ConfigError, match=r"changed or damaged|is not a profile|is a profile of version"):
+            Profile.load(file)
+    threshold = content.index(b"0.9745") + 5
+    for place in (threshold, len(content) - 1):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(ConfigError, match=r"a\.profile was changed or damaged since it was made\. Copy it again"):
+            Profile.load(file)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "results" / "records").glob("*.profile")), ids=lambda file: file.stem)
+def test_the_published_profiles_can_be_read(file: Path) -> None:
+    assert Profile.load(file).tried
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from parse_engine.bench.methods import parse_method
 from parse_engine.cli import main
 from parse_engine.cli.settings import merge
 from parse_engine.engine import NO_PROMISE
-from parse_engine.errors import ConfigError, UnsupportedModelError
+from parse_engine.errors import ConfigError, PromptError, UnsupportedModelError
 from parse_engine.prefix.judges import Fit, Weights
+from parse_engine.prompt import Prompt
 from parse_engine.text import Codec
 from tests.calibration.profiles import make_profile, tried
 from tests.conftest import byte_tokenizer
@@ -36,7 +37,10 @@ def always(yes: bool) -> Fit:
 
 
 def profile(**changes: Any) -> Profile:
-    return make_profile(**{**OURS, "fits": {"prompt": always(False), "fused": always(True)}, **changes})
+    sampling = {"max_tokens": PARAMS.max_tokens, "temperature": 0.0, "top_p": 1.0, "seed": None, "stop": []}
+    return make_profile(
+        **{**OURS, "sampling": sampling, "fits": {"prompt": always(False), "fused": always(True)}, **changes}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,53 @@ def test_answers_that_end_elsewhere_are_not_what_was_promised(codec: Codec) -> N
     engine = AsyncEngine(*models(codec), profile=profile())
     answer = asyncio.run(engine.generate("How many?", SamplingParams(max_tokens=60, stop=("So",))))
     assert answer.trace.warnings == ("the profile promises nothing for other stop texts.",)
+
+
+USER = {"role": "user", "content": "How many?"}
+AGAIN = [USER, {"role": "assistant", "content": "4."}, USER]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "params", "options", "departures"),
+    [
+        ("How many?", {}, {}, []),
+        ([USER], {}, {}, []),
+        (AGAIN, {}, {}, []),
+        ([{"role": "system", "content": "Be brief."}, USER], {}, {}, ["prompts with a system message"]),
+        ([{"role": "developer", "content": "Be brief."}, USER], {}, {}, ["prompts with a developer message"]),
+        ("How many?", {}, {"raw": True}, ["raw prompts"]),
+        ("How many?", {}, {"thinking": True}, ["prompts that ask for thinking or for none"]),
+        ("How many?", {}, {"thinking": False}, ["prompts that ask for thinking or for none"]),
+        ("How many?", {"max_tokens": 61}, {}, ["another max_tokens than 60"]),
+        (
+            "How many?",
+            {"max_tokens": 59, "temperature": 0.7},
+            {"raw": True},
+            ["another max_tokens than 60", "another temperature than 0", "raw prompts"],
+        ),
+    ],
+)
+def test_a_promise_is_for_prompts_and_budgets_like_those_of_calibration(
+    prompt: Prompt, params: dict[str, Any], options: dict[str, Any], departures: list[str]
+) -> None:
+    """A system message and another max_tokens were taken as covered."""
+    asked = dataclasses.replace(PARAMS, **params)
+    settings = {"raw": False, "thinking": None, **options}
+    made = profile()
+    assert made.config is not None
+    assert made.departures(made.config, asked, prompt, **settings) == departures
+
+
+def test_the_engine_says_what_is_not_promised_of_an_answer(codec: Codec) -> None:
+    engine = AsyncEngine(*models(codec), profile=profile())
+    messages = [{"role": "system", "content": "Be brief."}, USER]
+    answer = asyncio.run(engine.generate(messages, SamplingParams(max_tokens=70)))
+    assert answer.trace.warnings == (
+        "the profile promises nothing for another max_tokens than 60.",
+        "the profile promises nothing for prompts with a system message.",
+    )
+    with pytest.raises(PromptError, match="chat message 1 has no text as its 'role'"):
+        asyncio.run(engine.generate([{"content": "How many?"}], PARAMS))
 
 
 @pytest.mark.parametrize("changes", [{"target_fingerprint": "x"}, {"draft_fingerprint": "x"}])
@@ -161,6 +212,8 @@ def test_the_command_line_takes_the_profiles_settings_unless_some_are_given(
     assert settings.config is not None
     assert (settings.config.judge, settings.config.threshold, settings.config.full_threshold) == ("fused", 0.5, 0.9692)
     assert (settings.target, settings.draft) == ("big", "small")
+    assert settings.sampling == PARAMS  # what the promise was made with, unless another is given
+    assert merge({"profile": str(file), "max_tokens": 7}, None).max_tokens == 7
     assert merge({"profile": str(file), "target": "other"}, None).target == "other"
     assert capsys.readouterr().err == ""
     merge({"profile": str(file), "backend": "vllm"}, None)

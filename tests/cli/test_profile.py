@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.calibration.profiles import make_profile
+from tests.calibration.profiles import make_profile, tried
 
 from .conftest import Result
 
@@ -40,6 +41,20 @@ def test_nothing_promised_is_said(run: Run, file: Path) -> None:
     assert "Nothing is promised. It could be shown of no setting faster than the target that" in result.out
     assert "With this profile the target answers alone." in result.out
     assert "chosen" not in result.out
+
+
+def test_what_is_safe_but_slower_is_no_promise_anywhere(run: Run, file: Path, tmp_path: Path) -> None:
+    """A setting was called promised under a headline that said that nothing was."""
+    slow = [tried(losses=0, speed=0.9, promised=True), tried(losses=0, speed=1.0, promised=True)]
+    make_profile(tried=[*slow, tried(losses=4, speed=1.9)]).save(file)
+    html = tmp_path / "a.html"
+    result = run("profile", "show", str(file), "--html", str(html))
+    assert "Nothing is promised." in result.out
+    assert sum("no gain" in line and "fused" in line for line in result.out.splitlines()) == 2
+    assert "no gain: lost few enough as well" in " ".join(result.out.split())
+    assert html.read_text().count("<td>no gain</td>") == 2
+    for shown in (result.out.replace("Nothing is promised.", ""), *re.findall("<td>.*?</td>", html.read_text())):
+        assert "promised" not in shown
 
 
 def test_that_nothing_is_faster_is_said_without_an_empty_table(run: Run, file: Path) -> None:

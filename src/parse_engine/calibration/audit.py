@@ -7,6 +7,7 @@ be looked at after every answer, and at an unchanged rate it ever reaches 1/leve
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from collections.abc import Sequence
@@ -92,6 +93,6 @@ class Audit:
             own = await self._engine.generate(prompt, params, method="target", raw=raw)
         except OverloadedError:
             return None
-        same = same_answer(answer.text, own.text)
+        same = await asyncio.to_thread(same_answer, answer.text, own.text)  # mathematics may take seconds
         self.watch.see(not same)
         return same

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from parse_engine.bench.report import drawing
 from parse_engine.bench.report.plots import Plot, pareto
 from parse_engine.bench.report.sheets import Sheet
-from parse_engine.calibration.tables import describe_setting, percent, promise, ranking_cells, setting_cells
+from parse_engine.calibration.tables import describe_setting, percent, promise, ranking_cells, result, setting_cells
 from parse_engine.profile import Profile, Tried
 from parse_engine.render.html import template
 
@@ -115,8 +115,10 @@ def settings_sheet(profile: Profile) -> Sheet:
     rows = tuple(_row(tried, profile.choice) for tried in profile.tried)
     notes = "; ".join(f"{name}: {note}" for name, note in COLUMNS.items())
     caption = (
-        "Judge by judge, from the safest to the fastest. Promised are a judge's settings before the first whose few "
-        f"losses could as well be luck. {notes[0].upper()}{notes[1:]}."
+        "Judge by judge, from the safest to the fastest. Within the limit are a judge's settings before the first "
+        "whose few losses could as well be luck: promised those that are faster than the target alone, no gain the "
+        "others. "
+        f"{notes[0].upper()}{notes[1:]}."
     )
     return Sheet(f"Settings on {profile.tested_on} questions", names, rows, caption)
 
@@ -214,17 +216,16 @@ def _caption(profile: Profile) -> str:
     ringed = " The ring marks the chosen one, the fastest that is promised." if profile.choice else ""
     return (
         "Every mark is a setting on the tested questions. Further down is safer, further right is faster; a judge's "
-        "line joins those of its settings that none of its others beats in both. Filled: promised. Hollow: not "
-        f"promised.{ringed} To be below the dashed limit is not enough for a promise: with few questions that may be "
+        "line joins those of its settings that none of its others beats in both. Filled: shown to be within the "
+        f"limit. Hollow: not shown.{ringed} To be below the dashed limit is not enough: with few questions that may be "
         "luck, so there must be a distance that luck does not explain."
     )
 
 
 def _row(tried: Tried, choice: Tried | None) -> tuple[str, ...]:
-    result = "chosen" if tried == choice else "promised" if tried.promised else "-"
     return (
         tried.setting.judge,
-        result,
+        result(tried, choice) or "-",
         f"{tried.speed:.2f}x",
         f"{tried.losses}",
         f"{tried.gains}",

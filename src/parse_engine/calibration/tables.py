@@ -12,6 +12,8 @@ from parse_engine.profile import Profile, Ranking, Setting, Tried
 
 SHOWN = 12
 """Rows of the table of settings, per judge; the page has all."""
+NO_GAIN = "no gain"
+NO_GAIN_MEANS = "lost few enough as well, but is not faster than the target alone"
 
 
 def promise_lines(profile: Profile) -> Iterator[str]:
@@ -87,13 +89,15 @@ def ranking_table(profile: Profile) -> Table:
 def tried_table(profile: Profile) -> Table:
     """The settings in the order of their tests; it fits a terminal of 80 columns."""
     title = "settings, for each judge from the safest to the fastest"
-    table = Table(box=box.SIMPLE, title=title, padding=0, show_edge=False)
+    marks = {result(tried, profile.choice) for tried in profile.tried}
+    caption = f"{NO_GAIN}: {NO_GAIN_MEANS}" if NO_GAIN in marks else None
+    table = Table(box=box.SIMPLE, title=title, caption=caption, padding=0, show_edge=False)
     for column in ("judge", "", "speed", "lost", "won", "kept", "p", "full", "prefix", "delta", "rule"):
         table.add_column(column, justify="left" if column in ("judge", "", "rule") else "right")
     for judge in profile.rankings:
         own = [tried for tried in profile.tried if tried.setting.judge == judge]
         for tried in _some(own):
-            mark = "[green]chosen[/]" if tried == profile.choice else "promised" if tried.promised else ""
+            mark = result(tried, profile.choice).replace("chosen", "[green]chosen[/]")
             *thresholds, rule = setting_cells(tried.setting)
             table.add_row(
                 judge,
@@ -107,6 +111,13 @@ def tried_table(profile: Profile) -> Table:
                 rule.partition("-")[0],
             )
     return table
+
+
+def result(tried: Tried, choice: Tried | None) -> str:
+    """What came of a test: `chosen`, `promised`, `no gain`, or nothing."""
+    if not tried.promised:
+        return ""
+    return "chosen" if tried == choice else "promised" if tried.speed > 1 else NO_GAIN
 
 
 def setting_cells(setting: Setting) -> tuple[str, str, str, str]:

@@ -214,10 +214,10 @@ def merge(flags: Mapping[str, Any], config: Path | None) -> GenerateSettings:
 
 
 def _with_profile(profile: Profile, values: Mapping[str, Any]) -> GenerateSettings:
-    """What the profile chose, for its models unless others are named, and what was given."""
+    """What the profile chose and was made with, for its models unless others are named, and what was given."""
     given = {name: value for name, value in values.items() if name in calibrated()}
     config = profile.config_on(ParseConfig(), given)
-    chosen = {} if config is None else {name: getattr(config, name) for name in calibrated()}
+    chosen = {} if config is None else {**profile.sampling, **{name: getattr(config, name) for name in calibrated()}}
     models = {} if {"target_url", "draft_url"} & {*values} else {"target": profile.target, "draft": profile.draft}
     settings = GenerateSettings.from_mapping({**models, **chosen, **values})
     if settings.backend != profile.backend:

@@ -13,7 +13,7 @@ from parse_engine.bench.report.summary import summarize, to_plain
 from parse_engine.cli.bench import report
 from parse_engine.errors import ConfigError, DataError
 
-from .samples import record, small_run, write_run
+from .samples import doubled, record, small_run, write_run
 
 app = typer.Typer()
 app.command("report")(report.report)
@@ -57,16 +57,27 @@ def test_a_killed_run_is_reported_with_a_warning(tmp_path: Path) -> None:
 
 
 def test_two_runs_are_compared(run: Path, tmp_path: Path) -> None:
-    slow = [record(f"q/{n}", "parse") for n in range(4)]
-    other = write_run(tmp_path / "other", slow, machine={"cpu": "Old", "cores": 2})
+    other = write_run(tmp_path / "other", doubled(small_run()), machine={"cpu": "Old", "cores": 2})
     result = call("report", run, other)
-    assert "beyond noise" in result.stdout
+    assert "Compared with" in result.stdout
+    assert "over questions alone" in " ".join(result.stdout.split())
+    assert "warning: sums: fewer than 12 questions" in result.stderr
     assert "warning: the runs differ in machine.cpu: Old -> Abacus" in result.stderr
-    assert "machine.cpu: Old -&gt; Abacus" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert "machine.cpu: Old -&gt; Abacus" in page
+    assert "sums: fewer than 12 questions" in page
     assert not (other / "report.md").exists()
     changes = json.loads(call("report", run, other, "--json").stdout)
-    assert list(changes["sums"]) == ["parse"]
-    assert changes["sums"]["parse"]["speed_ratio"] == pytest.approx(4 / 13.4)
+    assert list(changes["sums"]) == ["target", "draft", "parse"]
+    assert changes["sums"]["parse"]["speed_ratio"] == pytest.approx(1.0)
+
+
+def test_without_the_target_in_both_runs_speeds_are_not_compared(run: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "other", [record(f"q/{n}", "parse") for n in range(4)])
+    said = "sums: no speeds are compared. That takes the target's own answers to the same questions"
+    assert f"warning: {said}" in call("report", run, other).stderr
+    assert said in (run / "report.md").read_text()
+    assert json.loads(call("report", run, other, "--json").stdout)["sums"]["parse"]["speed_ratio"] is None
 
 
 def test_export_writes_the_file_and_its_records(run: Path, tmp_path: Path) -> None:

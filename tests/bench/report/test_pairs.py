@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from parse_engine.bench.records import Record
-from parse_engine.bench.report.pairs import MIN_BATCHES, group, paired, speed_groups
+from parse_engine.bench.report.pairs import MIN_BATCHES, MIN_QUESTIONS, group, paired, speed_groups
 from parse_engine.bench.report.summary import summarize
 from parse_engine.trace import Seconds
 
@@ -44,24 +44,24 @@ def test_few_batches_say_nothing() -> None:
 
 
 def test_answers_that_come_alone_are_resampled_by_question_with_all_its_turns() -> None:
-    """Three turns of two questions, each in a batch of its own."""
+    """Three turns of twelve questions, each in a batch of its own."""
     records = [
         record(f"q/{question}", method, turn=turn, batch=100 * question + 10 * turn + number)
-        for question in (0, 1)
+        for question in range(MIN_QUESTIONS)
         for turn in (0, 1, 2)
         for number, method in enumerate(("target", "parse"))
     ]
-    assert sizes(records) == [3, 3]
+    assert sizes(records) == [3] * MIN_QUESTIONS
 
 
 def test_batches_that_share_questions_are_drawn_together() -> None:
     """A run that was stopped and resumed: the target's questions 0 and 1 came in one batch, the method's in two."""
     records = []
-    for question in range(10):
+    for question in range(12):
         pair = question // 2
         records.append(record(f"q/{question}", "target", batch=pair))
         records.append(record(f"q/{question}", "parse", batch=100 + (question if pair == 0 else pair + 10)))
-    assert sizes(records) == [2] * 5
+    assert sizes(records) == [2] * 6
 
 
 def test_batches_make_the_interval_as_wide_as_it_is() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
@@ -43,6 +46,30 @@ def test_interval_agrees_with_the_normal_approximation() -> None:
     half = 1.96 * difference.std() / np.sqrt(400)
     assert low == pytest.approx(difference.mean() - half, abs=0.006)
     assert high == pytest.approx(difference.mean() + half, abs=0.006)
+
+
+def test_intervals_are_those_of_all_resamples_of_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four pairs there are only 4 ** 4 resamples: of so few all but the 1 in 8,000 at either end count."""
+    monkeypatch.setattr(stats, "RESAMPLES", 100_000)
+    target, own = [2.0, 4.0, 6.0, 8.0], [1.6, 2.6, 7.6, 1.6]
+    ratios = [
+        sum(target[n] for n in drawn) / sum(own[n] for n in drawn) for drawn in itertools.product(range(4), repeat=4)
+    ]
+    assert stats.speed_ratio_interval(own, target) == pytest.approx((min(ratios), max(ratios)))
+
+
+def test_intervals_of_few_groups_are_as_wide_as_students() -> None:
+    """Of equal pairs but one the mean has that spread; quantiles of Student's t from a table."""
+    for count, student in ((5, 2.776), (12, 2.201), (100, 1.984)):
+        width = NormalDist().inv_cdf(1 - stats._tail(count))
+        assert width == pytest.approx(student * (count / (count - 1)) ** 0.5, rel=0.01)
+
+
+def test_a_change_of_speed_is_the_ratio_of_the_ratios() -> None:
+    now, then = ([1.0, 3.0], [4.0, 8.0]), ([2.0, 2.0], [3.0, 5.0])
+    assert stats.speed_change(now, then) == pytest.approx((12 / 4) / (8 / 4))
+    slower = tuple([1.3 * s for s in seconds] for seconds in now)
+    assert stats.speed_change_interval((slower[0], slower[1]), now) == pytest.approx((1.0, 1.0))
 
 
 @pytest.mark.parametrize("statistic", ["difference", "ratio"])

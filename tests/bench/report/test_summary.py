@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import pytest
 
 from parse_engine.bench.records import Record
-from parse_engine.bench.report import stats
 from parse_engine.bench.report.summary import MethodSummary, summarize, to_plain
 from parse_engine.trace import Seconds
 
@@ -97,25 +95,13 @@ def test_a_model_alone_has_no_drafts_to_reject_and_no_spliced_answers() -> None:
 
 def test_the_target_against_itself_differs_by_nothing() -> None:
     target = figures(small_run(), "target")
-    assert (target.accuracy_diff, target.accuracy_diff_ci) == (0.0, (0.0, 0.0))
-    assert (target.speed_ratio, target.speed_ratio_ci, target.throughput_ratio) == (1.0, (1.0, 1.0), 1.0)
+    assert (target.accuracy_diff, target.speed_ratio, target.throughput_ratio) == (0.0, 1.0, 1.0)
+    assert (target.accuracy_diff_ci, target.speed_ratio_ci) == (None, None)  # four questions
     assert (target.gained, target.lost, target.mcnemar_p) == (0, 0, 1.0)
 
 
-def test_intervals_are_those_of_all_resamples_of_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of four pairs there are only 4 ** 4 resamples: their quantiles are the truth that the bootstrap draws."""
-    monkeypatch.setattr(stats, "RESAMPLES", 100_000)
-    target, own = [2.0, 4.0, 6.0, 8.0], [1.6, 2.6, 7.6, 1.6]
-    ratios = sorted(
-        sum(target[n] for n in drawn) / sum(own[n] for n in drawn) for drawn in itertools.product(range(4), repeat=4)
-    )
-    parse = figures(small_run())
-    assert parse.speed_ratio_ci == pytest.approx((ratios[6], ratios[249]), abs=0.02)
-    assert parse.accuracy_diff_ci == (-0.75, 0.75)  # 1 of 256 gives -1, and 9 at most -0.75
-
-
 def test_pairs_are_found_by_question_and_turn_not_by_order() -> None:
-    rights = [True, True, False, False]
+    rights = [True, True, False, False] * 3
     target = [record(f"q/{n}", "target", right=right) for n, right in enumerate(rights)]
     parse = [record(f"q/{n}", "parse", right=right) for n, right in enumerate(rights)]
     reversed_ = figures([*target, *parse[::-1]])

@@ -24,9 +24,20 @@ def test_one_table_per_task_says_what_matters_most() -> None:
     lines = printed([*summary_tables(summarize(small_run()))])
     assert lines[0] == "sums: 4 answers per method"
     assert "method accuracy difference tokens/s speed kept" in lines
-    assert "target 75.0% +0.0 [+0.0, +0.0] 4.0 1.00 [1.00, 1.00] 0%" in lines
-    (parse,) = (line for line in lines if line.startswith("parse"))
-    assert parse.startswith("parse 75.0% +0.0 [-75.0, +75.0] 6.0 1.49 [")
+    assert "target 75.0% +0.0 4.0 1.00 0%" in lines
+    assert "parse 75.0% +0.0 6.0 1.49 60%" in lines
+
+
+def test_intervals_are_of_questions_alone_and_too_few_are_said() -> None:
+    few = main_sheet("sums", summarize(small_run())["sums"])
+    assert few.caption.endswith(
+        "; fewer than 12 questions, or than 5 batches of answers in flight together, are too few for an interval"
+    )
+    records = [record(f"q/{n}", method, right=n > 4) for n in range(12) for method in ("target", "parse")]
+    enough = main_sheet("sums", summarize(records)["sums"])
+    assert enough.rows[1][2:5] == ("+0.0 [+0.0, +0.0]", "10.0", "1.00 [1.00, 1.00]")
+    assert "too few" not in enough.caption
+    assert enough.caption.count("with the 95 % interval over questions alone") == 2
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -23,6 +23,7 @@ _MARKS = r"[\s*_$({\[\"'`]{0,9}(?:\\(?:boxed|text|textbf|mathrm)\{){0,2}[\s(]{0,
 _LETTER = rf"{_MARKS}([A-J])(?![A-Za-z0-9])(?![\s)*]{{0,3}}(?:,|/|&|and\b|or\b)[\s*(]{{0,3}}[A-J]\b)"  # not "A and B"
 _LINE = re.compile(rf"\b(?i:answer)[*_]{{0,3}}\s{{0,3}}:[*_]{{0,3}}{_LETTER}")
 _SENTENCE = re.compile(rf"\b(?i:answer is):?{_LETTER}")
+_OPTION = re.compile(rf"{_LETTER}(?=[)\]}}*.:]|[\s_$\"'`]*\Z)")
 _ALONE = re.compile(r"\b[A-J]\b")
 
 
@@ -64,6 +65,12 @@ def extract(text: str, count: int, *, last_letter: bool = False) -> str | None:
             return letter if letter in LETTERS[:count] else None
     alone = _ALONE.findall(answer) if last_letter else []
     return alone[-1] if alone and alone[-1] in LETTERS[:count] else None
+
+
+def option(answer: str) -> str | None:
+    """The letter that a final answer is, `(B)` or `B) 47 apples`; None where it is a text, as `A dog` is."""
+    found = _OPTION.match(answer)
+    return found[1] if found else None
 
 
 def grade(choice: Choice, text: str, *, last_letter: bool = False) -> Grade:

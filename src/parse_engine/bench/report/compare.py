@@ -1,15 +1,20 @@
-"""Two runs compared: what changed beyond noise, and in what else than the code they differ."""
+"""Two runs compared: what changed, by their speeds over the target in each, and in what else than the code they differ.
+
+The target's own answers are each run's yardstick: seconds of two runs do not compare, for the machine of one may have
+been faster, or busy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 from parse_engine.bench.report import stats
 from parse_engine.bench.report.load import Run
-from parse_engine.bench.report.pairs import graded, group, paired
-from parse_engine.bench.report.summary import accuracy_difference, speed
+from parse_engine.bench.report.pairs import TOO_FEW, Group, Pair, graded, group, paired, speed_groups
+from parse_engine.bench.report.summary import BASELINE, accuracy_difference
 
 CIRCUMSTANCES = ("machine", "versions", "settings", "params", "tasks")
 """What two runs must share for their figures to be compared without a warning."""
@@ -25,19 +30,24 @@ class Change:
     accuracy_diff: float | None
     """Accuracy less the other run's, as a fraction; None in tasks without a key."""
     accuracy_diff_ci: stats.Interval | None
+    """95 % interval over questions alone; None where there are too few (`pairs.TOO_FEW`)."""
     speed_ratio: float | None
-    """The other run's wall-clock seconds over this one's."""
+    """The speed over the target in this run over that in the other run; None for the target itself, and where it did
+    not answer the same questions in both runs."""
     speed_ratio_ci: stats.Interval | None
+    """95 % interval over questions alone; None where there are too few (`pairs.TOO_FEW`)."""
 
     @property
     def verdict(self) -> str:
-        """What changed beyond noise: where the interval does not hold `no change`."""
-        words = []
-        if self.accuracy_diff_ci and not self.accuracy_diff_ci[0] <= 0 <= self.accuracy_diff_ci[1]:
-            words.append("better" if self.accuracy_diff_ci[0] > 0 else "worse")
-        if self.speed_ratio_ci and not self.speed_ratio_ci[0] <= 1 <= self.speed_ratio_ci[1]:
-            words.append("faster" if self.speed_ratio_ci[0] > 1 else "slower")
-        return ", ".join(words) or "same"
+        """What the intervals tell from no change, or what they find the same; empty where there is none."""
+        accuracy = _side(self.accuracy_diff_ci, 0.0, "worse", "better")
+        speed = _side(self.speed_ratio_ci, 1.0, "slower", "faster")
+        changed = [word for word in (accuracy, speed) if word not in ("", "same")]
+        if changed:
+            return ", ".join(changed)
+        if accuracy and speed:
+            return "same"
+        return "same accuracy" if accuracy else "same speed" if speed else ""
 
     def to_dict(self) -> dict[str, Any]:
         figures = asdict(self)
@@ -49,12 +59,32 @@ def compare(run: Run, other: Run) -> list[Change]:
     changes = []
     theirs = group(other.records)
     for task, methods in group(run.records).items():
+        others = theirs.get(task, {})
         for method, answers in methods.items():
-            pairs = paired(graded(answers), graded(theirs.get(task, {}).get(method, {})))
-            if pairs:
-                difference, ratio = accuracy_difference(pairs), speed(pairs)
-                changes.append(Change(task, method, len(pairs), *difference, *ratio))
+            pairs = paired(graded(answers), graded(others.get(method, {})))
+            if not pairs:
+                continue
+            now, then = (graded(own.get(BASELINE, {})) for own in (methods, others))
+            speed = (None, None) if method == BASELINE else _speed_change(pairs, now, then)
+            changes.append(Change(task, method, len(pairs), *accuracy_difference(pairs), *speed))
     return changes
+
+
+def remarks(changes: Iterable[Change]) -> list[str]:
+    """What could not be compared, and why, a line per task."""
+    lines = []
+    for task, own in groupby(changes, key=lambda change: change.task):
+        here = list(own)
+        if any(change.speed_ratio is None for change in here if change.method != BASELINE):
+            lines.append(
+                f"{task}: no speeds are compared. That takes the target's own answers to the same questions, with "
+                "their times, in both runs."
+            )
+        pairs = [(change.accuracy_diff, change.accuracy_diff_ci) for change in here]
+        pairs += [(change.speed_ratio, change.speed_ratio_ci) for change in here]
+        if any(value is not None and interval is None for value, interval in pairs):
+            lines.append(f"{task}: {TOO_FEW}, and without one there is no verdict.")
+    return lines
 
 
 def changes_to_plain(changes: Iterable[Change]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -79,6 +109,27 @@ def differences(run: Run, other: Run) -> list[str]:
     if run.info["methods"] != other.info["methods"]:
         lines.append(f"methods: {', '.join(other.info['methods'])} -> {', '.join(run.info['methods'])}")
     return lines
+
+
+def _side(interval: stats.Interval | None, unchanged: float, below: str, above: str) -> str:
+    """On which side of no change an interval lies; empty without one."""
+    if interval is None:
+        return ""
+    return above if interval[0] > unchanged else below if interval[1] < unchanged else "same"
+
+
+def _speed_change(pairs: Sequence[Pair], now: Group, then: Group) -> tuple[float | None, stats.Interval | None]:
+    """The change of the speed over the target, whose answers in the two runs are `now` and `then`."""
+    rows = [
+        (own, now[own.place], other, then[own.place]) for own, other in pairs if own.place in now and own.place in then
+    ]
+    timed = [(row, walls) for row in rows if all(walls := [answer.wall or 0.0 for answer in row])]
+    if not timed:
+        return None, None
+    own, target, other, others_target = zip(*(walls for _, walls in timed), strict=True)
+    change = (own, target), (other, others_target)
+    groups = speed_groups([row for row, _ in timed])
+    return stats.speed_change(*change), None if groups is None else stats.speed_change_interval(*change, groups)
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

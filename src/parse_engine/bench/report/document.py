@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parse_engine.bench.report.compare import compare, differences
+from parse_engine.bench.report.compare import compare, differences, remarks
 from parse_engine.bench.report.load import Run
 from parse_engine.bench.report.sheets import Sheet, category_sheet, change_sheet, detail_sheets, main_sheet
 from parse_engine.bench.report.summary import BASELINE, Summary, summarize
@@ -18,6 +18,8 @@ class Comparison:
     """The run against another one."""
 
     sheet: Sheet
+    remarks: Sequence[str]
+    """What could not be compared, and why, a line each."""
     differences: Sequence[str]
     """In what else the two runs differ, a line each."""
 
@@ -51,8 +53,9 @@ def make_report(run: Run, other: Run | None = None) -> Report:
         sheets[task] = [main_sheet(task, methods), *detail_sheets(methods), *([categories] if categories else [])]
     comparison = None
     if other is not None:
-        sheet = change_sheet(compare(run, other), str(other.directory))
-        comparison = Comparison(sheet, differences(run, other))
+        changes = compare(run, other)
+        sheet = change_sheet(changes, str(other.directory))
+        comparison = Comparison(sheet, remarks(changes), differences(run, other))
     return Report(run, summary, _facts(run.info), _more_facts(run.info), _warnings(run, summary), sheets, comparison)
 
 

@@ -14,7 +14,8 @@ def to_markdown(report: Report) -> str:
     parts += [f"> {_plain(warning)}" for warning in report.warnings]
     parts.append("\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in [*report.facts, *report.more_facts]))
     if report.comparison:
-        parts += [*_sheet(report.comparison.sheet)]
+        parts += _sheet(report.comparison.sheet)
+        parts += [f"> {_plain(remark)}" for remark in report.comparison.remarks]
         lines = report.comparison.differences
         parts.append(
             "\n".join(["The runs differ in more than what is compared:", "", *(f"- {_plain(line)}" for line in lines)])

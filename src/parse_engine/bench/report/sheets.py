@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from parse_engine.bench.report.pairs import TOO_FEW
 from parse_engine.bench.report.stats import Interval
 from parse_engine.bench.report.summary import CategorySummary, MethodSummary
 
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from parse_engine.bench.report.compare import Change
 
 MISSING = "-"
+INTERVAL = "with the 95 % interval over questions alone"
 NOTES = {
-    "difference": "percentage points against the target, with the 95 % interval",
+    "difference": f"percentage points against the target, {INTERVAL}",
     "similarity": "the target's mean log-likelihood of the answers, in nats per token (this task has no key)",
-    "speed": "the target's seconds over the method's, with the 95 % interval",
+    "speed": f"the target's seconds over the method's, {INTERVAL}",
     "kept": "share of tokens from the draft",
     "gained": "answers right where the target's are wrong",
     "lost": "the reverse",
@@ -34,9 +36,9 @@ NOTES = {
     "share": "of all seconds, what they cost together",
 }
 CHANGE_NOTES = {
-    "difference": "percentage points against the other run, with the 95 % interval",
-    "speed": "the other run's seconds over this one's, with the 95 % interval",
-    "beyond noise": "what the interval tells from no change",
+    "difference": f"percentage points against the other run, {INTERVAL}",
+    "speed": f"the speed over the target in this run over that in the other one, {INTERVAL}",
+    "verdict": "on which side of no change the intervals lie; what sets whole runs apart is not in them",
 }
 
 
@@ -66,7 +68,10 @@ def main_sheet(task: str, methods: Mapping[str, MethodSummary]) -> Sheet:
         for method, figures in methods.items()
     ]
     answers = max(figures.answers for figures in methods.values())
-    return _sheet(f"{task}: {answers} answer{'s' * (answers != 1)} per method", columns, rows)
+    sheet = _sheet(f"{task}: {answers} answer{'s' * (answers != 1)} per method", columns, rows)
+    return (
+        replace(sheet, caption=f"{sheet.caption}; {TOO_FEW}") if any(map(_lacks_interval, methods.values())) else sheet
+    )
 
 
 def detail_sheets(methods: Mapping[str, MethodSummary]) -> list[Sheet]:
@@ -94,11 +99,11 @@ def change_sheet(changes: Iterable[Change], other: str) -> Sheet:
             f"{change.task} {change.method}",
             with_interval(change.accuracy_diff, change.accuracy_diff_ci, "{:+.1f}", scale=100),
             with_interval(change.speed_ratio, change.speed_ratio_ci, "{:.2f}"),
-            change.verdict,
+            change.verdict or MISSING,
         )
         for change in changes
     ]
-    return _sheet(f"Compared with {other}", ("method", "difference", "speed", "beyond noise"), rows, CHANGE_NOTES)
+    return _sheet(f"Compared with {other}", ("method", "difference", "speed", "verdict"), rows, CHANGE_NOTES)
 
 
 def figure(value: float | None, form: str) -> str:
@@ -172,6 +177,11 @@ def _drafts(methods: Mapping[str, MethodSummary]) -> Sheet:
         if figures.total_rejections is not None
     ]
     return _sheet("Drafts", columns, rows)
+
+
+def _lacks_interval(figures: MethodSummary) -> bool:
+    pairs = (figures.accuracy_diff, figures.accuracy_diff_ci), (figures.speed_ratio, figures.speed_ratio_ci)
+    return any(value is not None and interval is None for value, interval in pairs)
 
 
 def _p_value(p: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from parse_engine.bench.records import Record
 from parse_engine.bench.report import stats
-from parse_engine.bench.report.pairs import Group, Pair, Timed, graded, group, paired, speed_groups
+from parse_engine.bench.report.pairs import Group, Pair, Timed, enough_questions, graded, group, paired, speed_groups
 from parse_engine.trace import Trace
 
 BASELINE = "target"
@@ -35,8 +35,8 @@ class MethodSummary:
     """One method on one task. Comparisons are with method `target` in the same run, None when it was not run.
 
     They count the questions and turns that both have answered. Seconds are of the answers whose times compare
-    (`Record.finished`). A figure whose denominator is zero is None as well, and so is an interval of fewer than two
-    questions. Answers that wait for their grade count in `ungraded` alone.
+    (`Record.finished`). A figure whose denominator is zero is None as well, and so is an interval of too few
+    questions (`pairs.TOO_FEW`). Answers that wait for their grade count in `ungraded` alone.
     """
 
     answers: int
@@ -47,7 +47,7 @@ class MethodSummary:
     accuracy_diff: float | None
     """Accuracy less the target's, as a fraction."""
     accuracy_diff_ci: stats.Interval | None
-    """95 % interval: bootstrap, paired by question."""
+    """95 % interval over questions alone (stats.py): bootstrap, paired by question."""
     gained: int | None
     """Answers right where the target's are wrong."""
     lost: int | None
@@ -75,8 +75,7 @@ class MethodSummary:
     speed_ratio: float | None
     """The target's wall-clock seconds over this method's, for the same questions. Answers may differ in length."""
     speed_ratio_ci: stats.Interval | None
-    """95 % interval: bootstrap, paired, by batch; None with fewer than 5 batches of several answers
-    (`pairs.speed_groups`)."""
+    """95 % interval over questions alone (stats.py): bootstrap, paired, by batch (`pairs.speed_groups`)."""
     throughput_ratio: float | None
     """Tokens per second over the target's."""
     kept_share: float | None
@@ -203,7 +202,9 @@ def accuracy_difference(pairs: Sequence[Pair]) -> tuple[float | None, stats.Inte
         return None, None
     own, other = [mine for _, mine, _ in keyed], [theirs for _, _, theirs in keyed]
     questions = [question for question, _, _ in keyed]
-    return stats.accuracy_difference(own, other), stats.accuracy_difference_interval(own, other, questions)
+    enough = enough_questions(pairs)
+    interval = stats.accuracy_difference_interval(own, other, questions) if enough else None
+    return stats.accuracy_difference(own, other), interval
 
 
 def is_judged(trace: Trace) -> bool:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a run, finished or not.")],
     other: Annotated[
-        Path | None, typer.Argument(metavar="RUN_DIR2", help="An earlier run: what has changed since, beyond noise?")
+        Path | None,
+        typer.Argument(
+            metavar="RUN_DIR2", help="An earlier run: what has changed since, by the speeds over the target in each?"
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where report.md and report.html go. Not given: RUN_DIR.")
@@ -42,8 +45,11 @@ def report(
         _print(made)
     for warning in made.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    for line in made.comparison.differences if made.comparison else ():
-        typer.echo(f"warning: the runs differ in {line}", err=True)
+    if made.comparison:
+        for remark in made.comparison.remarks:
+            typer.echo(f"warning: {remark}", err=True)
+        for line in made.comparison.differences:
+            typer.echo(f"warning: the runs differ in {line}", err=True)
     typer.echo(f"written: {', '.join(map(str, written))}", err=True)
 
 
