@@ -16,7 +16,7 @@ _PAIRS = {
     re.escape("[THINK]"): re.escape("[/THINK]"),
     re.escape("[unused16]"): re.escape("[unused17]"),
     re.escape("◁think▷"): re.escape("◁/think▷"),
-    r"<\|channel\|>(?:analysis|commentary)": r"<\|channel\|>final[^\n]*?<\|message\|>",  # gpt-oss
+    r"<\|channel\|>(?:analysis|commentary)": r"<\|channel\|>final[^\n<]{0,40}(?:<\|constrain\|>\w{0,40})?<\|message\|>",  # gpt-oss
     r"\A\s*analysis(?=[A-Z])": r"assistantfinal",  # gpt-oss without its special tokens
     r"\A\s*/think\n": r"<\|im_end\|>\s*<\|im_start\|>assistant\b",
     r"\A\s*Here(?:'s| is) my thought process:": r"Here(?:'s| is) my response:",
@@ -25,7 +25,7 @@ _PAIRS = {
 _MARK = re.compile(
     "|".join(
         [
-            rf"<(?P<slash>/?)(?P<tag>(?i:{_TAGS}))(?:\s[^<>\n]*)?>",
+            rf"<(?P<slash>/?)(?P<tag>(?i:{_TAGS}))(?:\s[^<>\n]{{0,80}})?>",
             *(f"(?P<open_{n}>{opens})|(?P<close_{n}>{closes})" for n, (opens, closes) in enumerate(_PAIRS.items())),
         ]
     )
