@@ -16,8 +16,9 @@ _PAIRS = {
     re.escape("[THINK]"): re.escape("[/THINK]"),
     re.escape("[unused16]"): re.escape("[unused17]"),
     re.escape("◁think▷"): re.escape("◁/think▷"),
-    r"<\|channel\|>(?:analysis|commentary)": r"<\|channel\|>final[^\n<]{0,40}(?:<\|constrain\|>\w{0,40})?<\|message\|>",  # gpt-oss
-    r"\A\s*analysis(?=[A-Z])": r"assistantfinal",  # gpt-oss without its special tokens
+    # gpt-oss, with its special tokens and without
+    r"<\|channel\|>(?:analysis|commentary)": r"<\|channel\|>final[^\n<]{0,40}(?:<\|constrain\|>\w{0,40})?<\|message\|>",
+    r"\A\s*analysis(?=[A-Z])": r"assistantfinal",
     r"\A\s*/think\n": r"<\|im_end\|>\s*<\|im_start\|>assistant\b",
     r"\A\s*Here(?:'s| is) my thought process:": r"Here(?:'s| is) my response:",
 }
