@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -34,6 +35,12 @@ def result(text: str, *arguments: Any) -> Any:
     return program["double"](*arguments or (21,))
 
 
+def cases(text: str) -> dict[str, str]:
+    """Pieces of code by the names that stand above them."""
+    _, *pieces = re.split(r"^# (.*)\n", text, flags=re.MULTILINE)
+    return dict(zip(pieces[::2], pieces[1::2], strict=True))
+
+
 DRESSED = {
     "a block": block(GOOD),
     "a block of no language": block(GOOD, language=""),
@@ -56,7 +63,7 @@ DRESSED = {
     "a block behind the repeated problem": block(STUB) + "\n\n" + block(GOOD),
     "a block behind the problem with pass": block("def double(n):\n    pass") + block(GOOD),
     "a block behind the problem with dots": block("def double(n): ...") + block(GOOD),
-    "a block behind one that is not implemented": block("def double(n):\n    raise NotImplementedError()") + block(GOOD),
+    "a block behind one that is to come": block("def double(n):\n    raise NotImplementedError()") + block(GOOD),
     "a block before the repeated problem": block(GOOD) + "\n\nIt solves:\n" + block(STUB),
     "a problem and its solution in one block": block(STUB + "\n\n" + GOOD),
     "a first try and its correction": block(WRONG) + "\nThat is wrong.\n" + block(GOOD),
@@ -69,7 +76,7 @@ DRESSED = {
     "a test function behind it": block(GOOD) + block("def test_double():\n    assert double(2) == 4\ntest_double()"),
     "a transcript behind it": block(GOOD) + "\n" + block(">>> double(2)\n4"),
     "output behind it in the block": block(GOOD + "\n\nprint(double(2))\nOutput: 4"),
-    "a block in a docstring": block('def double(n):\n    """Twice n.\n\n    ```\n    double(2)\n    ```\n    """\n    return 2 * n'),
+    "fences in a docstring": block(STUB.replace(">>> double(2)", "```\n    double(2)\n    ```") + "\n    return 2 * n"),
     "backticks in a string": block('FENCE = "```"\ndef double(n):\n    return 2 * n if FENCE else None'),
     "an import of its own": block("from helpers import Unknown\n" + GOOD),
     "a question to the user": block("n = int(input())\n" + GOOD + "\nprint(double(n))"),
@@ -84,44 +91,165 @@ def test_a_program_is_found_in_every_dressing(text: str) -> None:
     assert result(text) == 42
 
 
-NEEDED = {
-    "lambda": "double = lambda n: 2 * n",
-    "another name": "def twice(n):\n    return 2 * n\ndouble = twice",
-    "partial": "from functools import partial\nfrom operator import mul\ndouble = partial(mul, 2)",
-    "decorated": "from functools import lru_cache\n@lru_cache(maxsize=None)\ndef double(n):\n    return 2 * n",
-    "decorated by hand": "import functools\n" + GOOD + "\ndouble = functools.lru_cache(double)",
-    "under if": "import sys\nif sys.version_info >= (3,):\n    def double(n):\n        return 2 * n",
-    "under try": "try:\n    from math import prod\nexcept ImportError:\n    prod = None\ndef double(n):\n    return prod([2, n])",
-    "constant": "FACTOR = 2\ndef double(n):\n    return FACTOR * n",
-    "typed constant": "FACTOR: int = 2\ndef double(n):\n    return FACTOR * n",
-    "two constants": "FACTOR, OTHER = 2, 3\ndef double(n):\n    return FACTOR * n",
-    "counted": "FACTOR = 1\nFACTOR += 1\ndef double(n):\n    return FACTOR * n",
-    "appended": "FACTORS = []\nFACTORS.append(2)\ndef double(n):\n    return FACTORS[0] * n",
-    "appended behind": "FACTORS = []\ndef double(n):\n    return FACTORS[0] * n\nFACTORS.append(2)",
-    "set item": "FACTORS = {}\nFACTORS['n'] = 2\ndef double(n):\n    return FACTORS['n'] * n",
-    "deleted item": "FACTORS = [1, 2]\ndel FACTORS[0]\ndef double(n):\n    return FACTORS[0] * n",
-    "loop": "TABLE = []\nfor k in range(50):\n    TABLE.append(2 * k)\ndef double(n):\n    return TABLE[n]",
-    "while": "TABLE = [0]\nwhile len(TABLE) < 50:\n    TABLE.append(TABLE[-1] + 2)\ndef double(n):\n    return TABLE[n]",
-    "if": "FACTOR = 1\nif FACTOR == 1:\n    FACTOR = 2\ndef double(n):\n    return FACTOR * n",
-    "with": "from contextlib import suppress\nwith suppress(ValueError):\n    FACTOR = 2\ndef double(n):\n    return FACTOR * n",
-    "filled by a function": (
-        "TABLE = {}\ndef fill():\n    for k in range(50):\n        TABLE[k] = 2 * k\nfill()\n"
-        "def double(n):\n    return TABLE[n]"
-    ),
-    "global": "FACTOR = 1\ndef set_up():\n    global FACTOR\n    FACTOR = 2\nset_up()\ndef double(n):\n    return FACTOR * n",
-    "attribute of the function": "def double(n):\n    return double.factor * n\ndouble.factor = 2",
-    "class": "class Doubler:\n    factor = 2\n    def of(self, n):\n        return self.factor * n\ndef double(n):\n    return Doubler().of(n)",
-    "helper behind": "def double(n):\n    return twice(n)\ndef twice(n):\n    return 2 * n",
-    "recursion": "import sys\nsys.setrecursionlimit(5000)\ndef double(n, deep=3000):\n    return 2 * n if not deep else double(n, deep - 1)",
-    "recursion, by name": (
-        "from sys import setrecursionlimit\nsetrecursionlimit(5000)\n"
-        "def double(n, deep=3000):\n    return 2 * n if not deep else double(n, deep - 1)"
-    ),
-    "precision": "from decimal import Decimal, getcontext\ngetcontext().prec = 50\ndef double(n):\n    return int(Decimal(n) * 2)",
-    "everything of a module": "from math import *\ndef double(n):\n    return int(floor(2 * n))",
-    "the future": "from __future__ import annotations\ndef double(n: Unknown) -> Unknown:\n    return 2 * n",
-    "eval": "FACTOR = 2\ndef double(n):\n    return eval('FACTOR * n')",
-}  # fmt: skip
+NEEDED = cases("""
+# lambda
+double = lambda n: 2 * n
+# another name
+def twice(n):
+    return 2 * n
+double = twice
+# partial
+from functools import partial
+from operator import mul
+double = partial(mul, 2)
+# decorated
+from functools import lru_cache
+@lru_cache(maxsize=None)
+def double(n):
+    return 2 * n
+# decorated by hand
+import functools
+def double(n):
+    return 2 * n
+double = functools.lru_cache(double)
+# under if
+import sys
+if sys.version_info >= (3,):
+    def double(n):
+        return 2 * n
+# under try
+try:
+    from math import prod
+except ImportError:
+    prod = None
+def double(n):
+    return prod([2, n])
+# constant
+FACTOR = 2
+def double(n):
+    return FACTOR * n
+# typed constant
+FACTOR: int = 2
+def double(n):
+    return FACTOR * n
+# two constants
+FACTOR, OTHER = 2, 3
+def double(n):
+    return FACTOR * n
+# counted
+FACTOR = 1
+FACTOR += 1
+def double(n):
+    return FACTOR * n
+# appended
+FACTORS = []
+FACTORS.append(2)
+def double(n):
+    return FACTORS[0] * n
+# appended behind
+FACTORS = []
+def double(n):
+    return FACTORS[0] * n
+FACTORS.append(2)
+# set item
+FACTORS = {}
+FACTORS['n'] = 2
+def double(n):
+    return FACTORS['n'] * n
+# deleted item
+FACTORS = [1, 2]
+del FACTORS[0]
+def double(n):
+    return FACTORS[0] * n
+# loop
+TABLE = []
+for k in range(50):
+    TABLE.append(2 * k)
+def double(n):
+    return TABLE[n]
+# while
+TABLE = [0]
+while len(TABLE) < 50:
+    TABLE.append(TABLE[-1] + 2)
+def double(n):
+    return TABLE[n]
+# if
+FACTOR = 1
+if FACTOR == 1:
+    FACTOR = 2
+def double(n):
+    return FACTOR * n
+# with
+from contextlib import suppress
+with suppress(ValueError):
+    FACTOR = 2
+def double(n):
+    return FACTOR * n
+# filled by a function
+TABLE = {}
+def fill():
+    for k in range(50):
+        TABLE[k] = 2 * k
+fill()
+def double(n):
+    return TABLE[n]
+# global
+FACTOR = 1
+def set_up():
+    global FACTOR
+    FACTOR = 2
+set_up()
+def double(n):
+    return FACTOR * n
+# attribute of the function
+def double(n):
+    return double.factor * n
+double.factor = 2
+# class
+class Doubler:
+    factor = 2
+    def of(self, n):
+        return self.factor * n
+def double(n):
+    return Doubler().of(n)
+# helper behind
+def double(n):
+    return twice(n)
+def twice(n):
+    return 2 * n
+# recursion
+import sys
+sys.setrecursionlimit(5000)
+def double(n, deep=3000):
+    return 2 * n if not deep else double(n, deep - 1)
+# recursion, by name
+from sys import setrecursionlimit
+setrecursionlimit(5000)
+def double(n, deep=3000):
+    return 2 * n if not deep else double(n, deep - 1)
+# precision
+from decimal import getcontext
+getcontext().prec = 50
+def double(n):
+    return 2 * n if getcontext().prec == 50 else None
+# everything of a module
+from math import *
+def double(n):
+    return int(floor(2 * n))
+# the future
+from __future__ import annotations
+def double(n: Unknown) -> Unknown:
+    return 2 * n
+# eval
+FACTOR = 2
+def double(n):
+    return eval('FACTOR * n')
+# type variable
+from typing import TypeVar
+T = TypeVar('T')
+def double(n: T) -> T:
+    return 2 * n
+""")
 
 
 @pytest.mark.parametrize("code", NEEDED.values(), ids=NEEDED)
@@ -130,23 +258,85 @@ def test_statements_that_the_function_needs_are_kept(code: str) -> None:
     assert result("Here it is.\n\n" + code + "\n\nThat's it.") == 42
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        block("from typing import List\n" + STUB) + block("def double(n: List[int]):\n    return 2 * n"),
-        block("def twice(n):\n    return 2 * n") + "\nWith it:\n" + block("def double(n):\n    return twice(n)"),
-        block("def double(n):\n    return twice(n)") + "\nwhere\n" + block("def twice(n):\n    return 2 * n"),
-        block("import operator") + block("F = 2\ndef twice(n):\n    return operator.mul(F, n)") + block("def double(n):\n    return twice(n)"),
-        block("F = 1\ndef twice(n):\n    return F * n") + block("F = 2\ndef double(n):\n    return twice(n)"),
-        block("T = []\nT.append(2)") + block("def double(n):\n    return T[0] * n") + block("T = [3]\nprint(double(2))"),
-        block("def twice(n):\n    return 3 * n") + block("def twice(n):\n    return 2 * n") + block("def double(n):\n    return twice(n)"),
-        block("from __future__ import annotations\nF = 2") + block("from __future__ import division\ndef double(n: int):\n    return F * n"),
-        block("TABLE = {}") + block("TABLE[1] = 2\ndef double(n):\n    return TABLE[1] * n"),
-        "import operator\n\nand with it\n\ndef double(n):\n    return operator.mul(2, n)\n\nThat's it.",
-    ],
-)  # fmt: skip
-def test_blocks_are_put_together(text: str) -> None:
-    assert result(text) == 42
+TOGETHER = cases("""
+# an import of the problem
+from typing import List
+def double(n):
+    '''Twice n.
+
+    >>> double(2)
+    4
+    '''
+---
+def double(n: List[int]):
+    return 2 * n
+# a helper before
+def twice(n):
+    return 2 * n
+---
+def double(n):
+    return twice(n)
+# a helper behind
+def double(n):
+    return twice(n)
+---
+def twice(n):
+    return 2 * n
+# an import for a helper
+import operator
+---
+F = 2
+def twice(n):
+    return operator.mul(F, n)
+---
+def double(n):
+    return twice(n)
+# a constant that is given anew
+F = 1
+def twice(n):
+    return F * n
+---
+F = 2
+def double(n):
+    return twice(n)
+# a list that is filled, and another of its name
+T = []
+T.append(2)
+---
+def double(n):
+    return T[0] * n
+---
+T = [3]
+print(double(2))
+# a helper that is corrected
+def twice(n):
+    return 3 * n
+---
+def twice(n):
+    return 2 * n
+---
+def double(n):
+    return twice(n)
+# the future twice
+from __future__ import annotations
+F = 2
+---
+from __future__ import division
+def double(n: int):
+    return F * n
+# a table that is changed
+TABLE = {}
+---
+TABLE[1] = 2
+def double(n):
+    return TABLE[1] * n
+""")
+
+
+@pytest.mark.parametrize("blocks", TOGETHER.values(), ids=TOGETHER)
+def test_blocks_are_put_together(blocks: str) -> None:
+    assert result("\nand\n".join(block(code) for code in blocks.split("\n---\n"))) == 42
+    assert result("\n\nand with it\n\n".join(blocks.split("\n---\n"))) == 42
 
 
 def test_the_last_complete_solution_wins() -> None:
