@@ -63,7 +63,7 @@ def test_thinking_that_is_cut_off_is_no_answer(marks: tuple[str, str], before: s
         return  # words that mark a thought only where the text begins with them
     text = before + opening + THOUGHT
     assert after_thinking(text) == ""
-    assert final_answer(text) == ""
+    assert final_answer(text) == final_answer("")
     assert final.final(text) == ""
     assert choice.grade(choice.Choice("B", 4), text, last_letter=True) == Grade(False, parsed=False)
     assert extract_code(text, "f") is None

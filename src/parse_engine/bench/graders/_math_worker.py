@@ -16,7 +16,7 @@ CLOSE, CLOSE_FLOATS = 1e-60, 1e-3  # beside the numbers themselves; exact ones d
 _TEXT = r"\\(?:text\w*|mathrm|mbox)\s?\{([^{}]*)\}"
 _TEXT_BASE = re.compile(rf"_\s?(?:\{{\s?{_TEXT}([^{{}}]*)\}}|{_TEXT})")
 _SUBSCRIPT = re.compile(r"(?<=[\d)])\s?_\s?(?:\{[^{}]*\}|\d+)")
-_BASE = re.compile(r"(?<=[\d)}])\s?(?:_\s?\{([^{}]*)\}|_\s?(\d+|[a-z]+)|\s?\(?(?:in\s)?base[\s-]{0,2}(\w+))")
+_BASE = re.compile(r"(?<=[\d)}])\s?(?:_\s?\{([^{}]*)\}|_\s?(\d+|[a-z]+))")
 NUMERALS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
 
 _numeric_equal = math_verify.grader.sympy_numeric_eq
@@ -58,7 +58,7 @@ def _are_percent(one: Expr, other: Expr) -> bool:
 
 def bases(text: str) -> list[str]:
     """The bases of a text's numbers: math-verify drops the subscripts, and 52_8 would equal 52_9."""
-    found = (match[1] or match[2] or match[3] for match in _BASE.finditer(text))
+    found = (match[1] or match[2] for match in _BASE.finditer(text))
     return [NUMERALS.get(base, base) for base in (base.replace("base", "").strip().lower() for base in found)]
 
 

@@ -28,10 +28,11 @@ _LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _ROOT = re.compile(r"([√∛])\s?(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[a-z]))")
 _VULGAR = re.compile("(?:(\\d{1,4})\\s?)?([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒])")
 _MIXED = re.compile(
-    r"(?<![\w.,/^{}\\])(\d{1,4})(?:\s|~|\\[,;: ])+([1-9]\d*)\s?/\s?([1-9]\d*)(?![\d/]|[.,]\d)"
-    r"|(?<![\w.,/^{}\\])(\d{1,4})(?:\s|~|\\[,;: ])*\\[dt]?frac\s?(?:\{([1-9]\d*)\}\s?\{([1-9]\d*)\}|([1-9])([1-9]))"
+    r"(?<![\w.,/^}\\])(\d{1,4})(?:\s|~|\\[,;: ])+([1-9]\d*)\s?/\s?([1-9]\d*)(?![\d/]|[.,]\d)"
+    r"|(?<![\w.,/^}\\])(\d{1,4})(?:\s|~|\\[,;: ])*\\[dt]?frac\s?(?:\{([1-9]\d*)\}\s?\{([1-9]\d*)\}|([1-9])([1-9]))"
 )
 _SEPARATED = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:\{,\}|,\\!\s?|\\[,;:! ]\s?|[ ~'’])\d{3})+(?!\d)")
+_BASE = re.compile(r"(?<=\d)(?:\s|\\text\{)*\(?(?:in\s)?base[\s-]{0,2}(\w+)\)?\}?")
 _DASH = re.compile("[−‒–—‑﹣]")
 _MINUS = re.compile(r"(?<![\w)])[−‒–—‑﹣](?=\s?[\d.$€£\\(])")
 _END = re.compile(r"(?:\\[,;:! ]|[\s.,;:*`\"”]|\\?\$)+(?=\}*\Z)")
@@ -106,6 +107,7 @@ def _formula(content: str) -> str:
     text = _END.sub("", _BEGIN.sub("", _DASH.sub("-", plain(content))))
     if maths := _MATHS.match(text):
         text = _END.sub("", maths[1] or maths[2])
+    text = _BASE.sub(r"_{\1}", text)
     return _SEPARATED.sub(lambda match: re.sub(r"\D", "", match[0]), text).strip()
 
 
