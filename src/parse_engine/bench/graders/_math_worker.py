@@ -38,8 +38,8 @@ def numeric_equal(one: Any, other: Any, float_rounding: int, numeric_precision: 
     equal = bool(_numeric_equal(one, other, float_rounding, numeric_precision))
     if not equal or one == other or not (isinstance(one, Expr) and isinstance(other, Expr)):
         return equal  # matrices come here element by element
-    if _are_percent(one, other):
-        return True
+    if any(math_verify.grader.get_pct_val(each) is not None for each in (one, other)):
+        return equal  # 47 % is 47, and it is 0.47
     one, other = one.doit(), other.doit()
     difference = (one - other).doit()
     inexact = one.has(Float) or other.has(Float)
@@ -49,11 +49,6 @@ def numeric_equal(one: Any, other: Any, float_rounding: int, numeric_precision: 
         return True
     size = max(abs(one.evalf(30)), abs(other.evalf(30))) if one.is_number and other.is_number else 1
     return bool(abs(difference.evalf(30)) <= (CLOSE_FLOATS if inexact else CLOSE) * size)
-
-
-def _are_percent(one: Expr, other: Expr) -> bool:
-    """Whether they are the same but for the percent sign, which math-verify lets pass."""
-    return bool(100 * one.doit() == other.doit() or one.doit() == 100 * other.doit())
 
 
 def bases(text: str) -> list[str]:
