@@ -53,7 +53,7 @@ _SAID_OF = {  # what follows a letter that is no pronoun and no article
         r",?\s(?:is|was|and|or|nor|because|since|as|for|which|with|would|seems|must|should|can|cannot|has|does|fits"
         r"|matches|in|by|but|not|only|alone|also|says|states|describes|satisfies|applies|works)\b|[,;/?]"
     ),
-    "I": re.compile(r",?\s(?:is|because|since|seems|fits|matches)\b|[;/]"),
+    "I": re.compile(r",?\s(?:is|because|since|seems|fits|matches)\b|[;/]|,\sI\b"),
 }
 
 

@@ -105,7 +105,8 @@ def needed(program: Sequence[Statement], entry_point: str) -> tuple[list[Stateme
 def _defines(statement: Statement, names: set[str]) -> bool:
     if isinstance(statement.node, ast.If) and "__name__" in statement.loads:
         return False
-    return bool((statement.binds | statement.changes) & names) or (statement.is_definition and bool(names & _DYNAMIC))
+    may_be_asked_for = statement.is_definition and not statement.loads & _LEAVES
+    return bool((statement.binds | statement.changes) & names) or bool(may_be_asked_for and names & _DYNAMIC)
 
 
 class _Reach:
