@@ -84,6 +84,7 @@ def test_options_that_name_others_keep_their_order(last: str) -> None:
         "Answer: B: green",
         "Answer: B, I think.",
         "Answer: B, not C",
+        "Answer: B, C is too large",
         "Answer: B because A is wrong",
         "Answer: B. The format is 'Answer: $LETTER'.",
         r"\boxed{B}",

@@ -101,7 +101,8 @@ NUMBERS = {
         r"18\,€ | \pounds 18 | \text{The answer is } 18 | The answer is 18 | Answer: 18 | x = 18 | "
         r"\text{Total: } 18 \text{ dollars} | \approx 18 | \text{about }18 | x=18\text{ cm} | "
         r"18\text{ m/s}^2 | 18\,\mathrm{m} | 18\frac{\text{m}}{\text{s}} | 18th | 18 (eighteen) | 18km | １８ | "
-        r"18 dollars per hour"
+        r"18 dollars per hour | 18/hour | $18/hour"
+        r" | 18 m² | 18 cm³ | roughly 18 | \mathbf{18 \text{ dollars}} | \displaystyle 18 | \underline{18}"
     ),
     "10,000": (
         r"10\,000 | 10 000 | 10\ 000 | 10{,}000 | 10,\!000 | 10~000 | 10'000 | 10,000 dollars | 10 000 eggs | "
@@ -120,6 +121,8 @@ NUMBERS = {
     r"(-\infty, 2) \cup (3, \infty)": r"(-∞, 2) ∪ (3, ∞)",
     "x^2": r"x² | x^2. | $x^2$",
     "52_8": r"52_8 | 52_{8} | 52₈ | (52)_8 | 52_{\text{eight}} | 52_8. | 52 | 52 (base 8)",
+    "1500": r"1.5e3 | 1.5 x 10^3 | 1.5 \times 10^3 | 1.5 × 10³ | 1.5*10^3",
+    "0.0015": r"1.5e-3 | 1.5 x 10^{-3} | 1.5×10⁻³",
     "5000000": r"5 million | 5\text{ million dollars} | 5 \text{ million}",
     "36": r"3 dozen | 3\text{ dozen eggs} | 36 eggs",
     "28": r"28\% | 28 percent | 28 pct | 28\%.",
@@ -180,7 +183,7 @@ def test_boxes(grader: MathGrader, gold: str) -> None:
 
 
 PROSE = {
-    "11/6": ["It takes 1 5/6 hours.", "The answer is 1 5/6 hours.", "1 5/6"],
+    "11/6": ["It takes 1 5/6 hours.", "The answer is 1 5/6 hours.", "1 5/6", "It takes 1 and 5/6 hours."],
     "8/3": ["She uses 2 2/3 cups."],
     "18": [
         "$18",
@@ -216,7 +219,7 @@ def test_answers_without_a_box(grader: MathGrader, gold: str) -> None:
 @pytest.mark.parametrize(
     ("gold", "answer"),
     [
-        *((part, text) for part in ("1", "5", "6", "5/6") for text in ("It takes 1 5/6 hours.", r"\boxed{1 5/6}")),
+        *((part, text) for part in ("1", "5", "6", "5/6") for text in ("It takes 1 and 5/6 hours.", r"\boxed{1 5/6}")),
         *((part, text) for part in ("4", "10", "10/3", "40/3") for text in ("It is 4 10/3", r"\boxed{4 10/3}")),
         ("2", "She uses 2 2/3 cups."),
         ("3", r"\boxed{3\frac12}"),
@@ -274,7 +277,21 @@ def test_tiny_numbers_and_bases_differ(grader: MathGrader, gold: str, right: str
 
 
 @pytest.mark.parametrize(
-    "text", ["\\boxed{" * 20_000, "\\boxed{1}, " * 20_000, "1 " * 50_000, "18 " + "a" * 100_000, "√" * 50_000]
+    "text",
+    [
+        "\\boxed{" * 20_000,
+        "\\boxed{1}, " * 20_000,
+        "\\boxed{" + "." * 100_000 + "x}",
+        "\\boxed{" + " 1" * 50_000 + "}",
+        "1 " * 50_000,
+        "1 " + "9" * 10_000 + "/" + "9" * 10_001,
+        "18 " + "a" * 100_000,
+        "Answer: " + "." * 100_000 + "x",
+        "√" * 50_000,
+        "\\(" * 50_000,
+        "$\\a" * 50_000,
+    ],
+    ids=lambda text: repr(text[:16]),
 )
 def test_a_long_answer_is_read_at_once(text: str) -> None:
     started = time.process_time()

@@ -45,6 +45,7 @@ _LETTER = re.compile(
 _OPTION = re.compile(r"[\s'\"(\[]{0,9}([A-J])\s?(?:[)\].:]|['\"\s]*\Z)")
 _ALONE = re.compile(r"(?<![A-Za-z0-9'’-])(?=[(\[]?[A-J]\b)")
 _ENDED = re.compile(r"\s*[.!]?['\"]?\s*(?:\n|\Z)|[.:!]|\s[-–—=:]")
+_CLAUSE = re.compile(r"\s(?:is|was|would|has|does|did|can|gives)\b")  # B, C is too large
 _INVERTED = re.compile(
     r"\b(?:am|do|did|would|should|can|could|may|might|shall|will|was|have|had|than|if|and)\s\Z"
 )  # so do I
@@ -125,7 +126,7 @@ def _letters(text: str) -> list[str]:
     match = _LETTER.match(text, first.end() if first else 0)
     found: list[str] = []
     while match and _is_option(match, text):
-        if found and match["letter"].islower():
+        if found and (match["letter"].islower() or _CLAUSE.match(text, match.end())):
             break
         found.append(match["letter"].upper())
         joined = _NEXT.match(text, match.end())

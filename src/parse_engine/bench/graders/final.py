@@ -48,7 +48,8 @@ _CHOSEN = re.compile(r"\b(?:option|choice)\s(\(?[A-J]\)?)(?!\w)")
 _MARKER = re.compile(r"^\s*\d+[.)]\s+(?=\S)")
 _ONLY_NUMBERS = re.compile(r"(?:[\W\d_]|\b(?:and|or|to)\b)+")
 _EQUALS = re.compile(r"=([^=\n]*[\d\\][^=\n]*)$")
-_FORMULA = re.compile(r"\$\$?[^$=]*\\[a-z][^$=]*\$\$?|\\\([^=]*?\\[a-z][^=]*?\\\)|\\\[[^=]*?\\[a-z][^=]*?\\\]")
+_INSIDE = r"[^$=\n]{0,200}?\\[a-z][^$=\n]{0,200}?"
+_FORMULA = re.compile(rf"\$\$?{_INSIDE}\$\$?|\\\({_INSIDE}\\\)|\\\[{_INSIDE}\\\]")
 _OPENING = re.compile(r"(\\\[|\$\$)\s*\n\s*")
 _END_OF_SENTENCE = re.compile(
     r"(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bSt)(?<!\bMrs)(?<!\bProf)(?<!\b[A-Z])[.!?](?=\s)"  # not in Dr. J. Smith

@@ -27,23 +27,29 @@ _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _ROOT = re.compile(r"([√∛])\s?(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[a-z]))")
 _VULGAR = re.compile("(?:(\\d{1,4})\\s?)?([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒])")
+_WHOLE, _PART = r"(?<![\w.,/^}\\])(\d{1,4})", r"([1-9]\d{0,8})"
 _MIXED = re.compile(
-    r"(?<![\w.,/^}\\])(\d{1,4})(?:\s|~|\\[,;: ])+([1-9]\d*)\s?/\s?([1-9]\d*)(?![\d/]|[.,]\d)"
-    r"|(?<![\w.,/^}\\])(\d{1,4})(?:\s|~|\\[,;: ])*\\[dt]?frac\s?(?:\{([1-9]\d*)\}\s?\{([1-9]\d*)\}|([1-9])([1-9]))"
+    rf"{_WHOLE}(?:\s|~|\\[,;: ])+{_PART}\s?/\s?{_PART}(?![\d/]|[.,]\d)"
+    rf"|{_WHOLE}(?:\s|~|\\[,;: ])*\\[dt]?frac\s?(?:\{{{_PART}\}}\s?\{{{_PART}\}}|([1-9])([1-9]))"
+    rf"|{_WHOLE}\s(?:and|&)\s{_PART}/{_PART}(?=\s(?!and\b|or\b)[a-z]{{2}})"  # 1 and 5/6 hours
 )
+_SCIENTIFIC = re.compile(r"(?<=\d)(?:[eE]([+-]?\d+)\Z|\s?[x×*]\s?10\s?\^\s?(\{?[+-]?\d))")
 _SEPARATED = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:\{,\}|,\\!\s?|\\[,;:! ]\s?|[ ~'’])\d{3})+(?!\d)")
 _BASE = re.compile(r"(?<=\d)(?:\s|\\text\{)*\(?(?:in\s)?base[\s-]{0,2}(\w+)\)?\}?")
 _DASH = re.compile("[−‒–—‑﹣]")
 _MINUS = re.compile(r"(?<![\w)])[−‒–—‑﹣](?=\s?[\d.$€£\\(])")
-_END = re.compile(r"(?:\\[,;:! ]|[\s.,;:*`\"”]|\\?\$)+(?=\}*\Z)")
+_END = re.compile(r"(?:\\[,;:! ]|[\s.,;:*`\"”]|\\?\$){1,40}(?=\}{0,9}\Z)")
 _BEGIN = re.compile(r"\A(?:\\[,;:! ]|[\s*`\"“]|\$(?!\s?\d))+")
 _MATHS = re.compile(r"\A\\[(\[](.*)\\[)\]]\Z|\A\$+([^$]+)\$+\Z", re.DOTALL)
 
-_TEXT = re.compile(r"\\(?:text\w*|mathrm|mathbf|mathit|mathsf|mbox|hbox|operatorname)\s?\{([^{}]*)\}|\\(?:rm|bf)\b")
+_TEXT = re.compile(
+    r"\\(?:text\w*|math(?:rm|bf|it|sf)|[mh]box|operatorname|boldsymbol|bm|underline)\s?\{([^{}]*)\}"
+    r"|\\(?:rm|bf|displaystyle|[lL]arge)\b"
+)
 _SPACE = re.compile(r"\\[,;:! ]|\\q?quad\b|~")
 _CURRENCY = r"(?:US|AU|CA?|HK)?\\?[$€£¥₹₩₽₪฿]|\\(?:pounds|euro|texteuro|yen)\b|(?:USD|EUR|GBP|INR|Rs\.?)(?![A-Za-z])"
 _MEASURED = re.compile(
-    r"(?:[A-Za-z,' ]*(?:\b(?:is|are|about|approximately|exactly|only|around)\b|[A-Za-z]\s?[:=])"
+    r"(?:[A-Za-z,' ]*(?:\b(?:is|are|about|approximately|roughly|nearly|exactly|only|around)\b|[A-Za-z]\s?[:=])"
     r"|(?:[A-Za-z]\s?)?(?:\\approx|\\sim|[≈~=]))?\s*"
     rf"(?P<sign>-?)\s?(?:{_CURRENCY})?\s?(?P<minus>-?)\s?"
     r"(?P<number>\\[dt]?frac\s?(?:\{-?[\d.]+\}|\d)\s?(?:\{[\d.]+\}|\d)|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?)"
@@ -53,7 +59,7 @@ _UNIT = re.compile(
     r"(?:[kcmdµn]?m|[kmµ]?g|[mkc]?l|[kmM]?[wW]h?|k?[JNV]|hr?s?|min|sec|s|in|ft|yd|mi|lbs?|oz|mph|kph|m[lL]|th|st|nd|rd)"
     r"(?![A-Za-z])"
 )
-_WORD = re.compile(r"\s\(?[^\W\d_]{3,}")
+_WORD = re.compile(r"\s[(/]?\s?[^\W\d_]{3,}")
 _MATHEMATICAL = re.compile(
     r"\b(?:sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|pi|mod|choose|max|min|gcd|lcm|and|or|to|than|plus|minus|times|over"
     r"|not|no|never|wrong|if|where|when|unless)\b",
@@ -82,7 +88,7 @@ def readings(content: str) -> list[str]:
     """How the content of a box may be read: as it is, as the list or the number that it is without currency and words,
     and of so many dozens, millions or percent as what they come to."""
     formula = _formula(content)
-    bare = re.sub(r"\s+", " ", _SPACE.sub(" ", _TEXT.sub(r" \1 ", formula))).strip()
+    bare = re.sub(r"\s+", " ", _SPACE.sub(" ", _TEXT.sub(r" \1 ", _TEXT.sub(r" \1 ", formula)))).strip()
     if len(bare) > _LONGEST:
         return [formula]
     if is_list(bare):
@@ -107,7 +113,9 @@ def _formula(content: str) -> str:
     text = _END.sub("", _BEGIN.sub("", _DASH.sub("-", plain(content))))
     if maths := _MATHS.match(text):
         text = _END.sub("", maths[1] or maths[2])
-    text = _BASE.sub(r"_{\1}", text)
+    text = _SCIENTIFIC.sub(
+        lambda match: r"\cdot 10^" + (f"{{{match[1]}}}" if match[1] else match[2]), _BASE.sub(r"_{\1}", text)
+    )
     return _SEPARATED.sub(lambda match: re.sub(r"\D", "", match[0]), text).strip()
 
 
