@@ -102,7 +102,8 @@ NUMBERS = {
         r"\text{Total: } 18 \text{ dollars} | \approx 18 | \text{about }18 | x=18\text{ cm} | "
         r"18\text{ m/s}^2 | 18\,\mathrm{m} | 18\frac{\text{m}}{\text{s}} | 18th | 18 (eighteen) | 18km | １８ | "
         r"18 dollars per hour | 18/hour | $18/hour"
-        r" | 18 m² | 18 cm³ | roughly 18 | \mathbf{18 \text{ dollars}} | \displaystyle 18 | \underline{18}"
+        r" | 18 m² | 18 cm³ | roughly 18 | \mathbf{18 \text{ dollars}} | \displaystyle 18 | 18円 | 18°C"
+        r" | \text{Ann makes } \$18 | \text{Ann makes \$18 every day} | Total = 18 dollars | \underline{18}"
     ),
     "10,000": (
         r"10\,000 | 10 000 | 10\ 000 | 10{,}000 | 10,\!000 | 10~000 | 10'000 | 10,000 dollars | 10 000 eggs | "
@@ -229,6 +230,10 @@ def test_answers_without_a_box(grader: MathGrader, gold: str) -> None:
         ("18", r"\boxed{18\text{ or }20}"),
         ("18", r"\boxed{less than 18}"),
         ("18", r"\boxed{not 18}"),
+        ("18", r"\boxed{\text{at least } 18}"),
+        ("18", r"\boxed{\text{negative } 18}"),
+        ("18", r"\boxed{ab 18}"),
+        ("-18", r"\boxed{ab - 18}"),
         ("2", r"\boxed{2\sin x}"),
         ("2", r"\boxed{2 pi}"),
         ("1200", r"\boxed{1, 200}"),

@@ -47,13 +47,15 @@ _TEXT = re.compile(
     r"|\\(?:rm|bf|displaystyle|[lL]arge)\b"
 )
 _SPACE = re.compile(r"\\[,;:! ]|\\q?quad\b|~")
-_CURRENCY = r"(?:US|AU|CA?|HK)?\\?[$€£¥₹₩₽₪฿]|\\(?:pounds|euro|texteuro|yen)\b|(?:USD|EUR|GBP|INR|Rs\.?)(?![A-Za-z])"
+_CURRENCY = (
+    r"(?:US|AU|CA?|HK)?\\?[$€£¥₹₩₽₪฿円元원]|\\(?:pounds|euro|texteuro|yen)\b|(?:USD|EUR|GBP|INR|Rs\.?)(?![A-Za-z])"
+)
 _MEASURED = re.compile(
     r"(?:[A-Za-z,' ]*(?:\b(?:is|are|about|approximately|roughly|nearly|exactly|only|around)\b|[A-Za-z]\s?[:=])"
-    r"|(?:[A-Za-z]\s?)?(?:\\approx|\\sim|[≈~=]))?\s*"
+    r"|(?P<before>(?:[A-Za-z,']{2,}\s)+)(?!-)|(?:[A-Za-z]\s?)?(?:\\approx|\\sim|[≈~=]))?\s*"
     rf"(?P<sign>-?)\s?(?:{_CURRENCY})?\s?(?P<minus>-?)\s?"
     r"(?P<number>\\[dt]?frac\s?(?:\{-?[\d.]+\}|\d)\s?(?:\{[\d.]+\}|\d)|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?)"
-    rf"\s?(?P<percent>\\?%)?\s?(?:{_CURRENCY})?\s?(?P<words>(?:[^\W\d_]|[\s'’.,()/*{{}}-]|\\[dt]?frac|\^\{{?-?\d\}}?)*)"
+    rf"\s?(?P<percent>\\?%)?\s?(?:{_CURRENCY})?\s?(?P<words>(?:[^\W\d_]|[\s'’.,()/*{{}}-]|\\[dt]?frac|\^\s?\\circ\s?[CF]\b|\^\{{?-?\d\}}?)*)"
 )
 _UNIT = re.compile(
     r"(?:[kcmdµn]?m|[kmµ]?g|[mkc]?l|[kmM]?[wW]h?|k?[JNV]|hr?s?|min|sec|s|in|ft|yd|mi|lbs?|oz|mph|kph|m[lL]|th|st|nd|rd)"
@@ -62,7 +64,7 @@ _UNIT = re.compile(
 _WORD = re.compile(r"\s[(/]?\s?[^\W\d_]{3,}")
 _MATHEMATICAL = re.compile(
     r"\b(?:sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|pi|mod|choose|max|min|gcd|lcm|and|or|to|than|plus|minus|times|over"
-    r"|not|no|never|wrong|if|where|when|unless)\b",
+    r"|not|no|never|wrong|if|where|when|unless|negative|least|most|less|more|fewer|greater|below|above|under|between)\b",
     re.IGNORECASE,
 )
 _TIMES = re.compile(r"\s?(dozen|hundred|thousand|million|billion|trillion)\b")
@@ -94,7 +96,12 @@ def readings(content: str) -> list[str]:
     if is_list(bare):
         return [", ".join(_COMMA.split(bare))]
     match = _MEASURED.fullmatch(bare)
-    if not match or not _are_words(match["words"], in_text=bool(_TEXT.search(formula))):
+    in_text = bool(_TEXT.search(formula))
+    if (
+        not match
+        or not _are_words(match["words"], in_text=in_text)
+        or not _leads(match["before"] or "", in_text=in_text)
+    ):
         return [formula]
     number = (match["sign"] or match["minus"]) + match["number"]
     found = [formula, number, f"{number}\\%"] if match["percent"] else [formula, number]
@@ -121,9 +128,17 @@ def _formula(content: str) -> str:
 
 def _are_words(words: str, *, in_text: bool) -> bool:
     """Whether these are words or units, rather than factors as in 18xy."""
-    if _MATHEMATICAL.search(words):
-        return False
-    return not words.strip(" .") or in_text or bool(_UNIT.match(words.strip()) or _WORD.match(f" {words}"))
+    return (
+        not words.strip(" .")
+        or in_text
+        or "\\circ" in words
+        or bool(_UNIT.match(words.strip()) or _WORD.match(f" {words}"))
+    )
+
+
+def _leads(words: str, *, in_text: bool) -> bool:
+    """Whether these are words before a number that leave it as it is, rather than factors or `at least`."""
+    return not words or (not _MATHEMATICAL.search(words) and (in_text or len(words.split()) > 1))
 
 
 def _mixed(match: re.Match[str]) -> str:
