@@ -52,7 +52,7 @@ _CURRENCY = (
 )
 _MEASURED = re.compile(
     r"(?:[A-Za-z,' ]*(?:\b(?:is|are|about|approximately|roughly|nearly|exactly|only|around)\b|[A-Za-z]\s?[:=])"
-    r"|(?P<before>(?:[A-Za-z,']{2,}\s)+)(?!-)|(?:[A-Za-z]\s?)?(?:\\approx|\\sim|[≈~=]))?\s*"
+    r"|(?P<before>(?:(?!USD|EUR|GBP|INR|Rs)[A-Za-z,']{2,}\s)+)(?!-)|(?:[A-Za-z]\s?)?(?:\\approx|\\sim|[≈~=]))?\s*"
     rf"(?P<sign>-?)\s?(?:{_CURRENCY})?\s?(?P<minus>-?)\s?"
     r"(?P<number>\\[dt]?frac\s?(?:\{-?[\d.]+\}|\d)\s?(?:\{[\d.]+\}|\d)|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+)?)"
     rf"\s?(?P<percent>\\?%)?\s?(?:{_CURRENCY})?\s?(?P<words>(?:[^\W\d_]|[\s'’.,()/*{{}}-]|\\[dt]?frac|\^\s?\\circ\s?[CF]\b|\^\{{?-?\d\}}?)*)"
