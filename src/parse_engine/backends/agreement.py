@@ -120,6 +120,7 @@ def _tokens(model: HFModel) -> list[int]:
     """Different ids from all over the vocabulary, none of them special."""
     added = model.codec.backend.get_added_tokens_decoder()
     special = {token for token, about in added.items() if about.special}
-    special.add(model._config.to_dict().get("pad_token_id"))  # some architectures do not count it as a position
-    ids = [token for token in range(min(model.codec.size, model._config.vocab_size)) if token not in special]
+    padding = getattr(model._config, "pad_token_id", None)  # some architectures do not count it as a position
+    known = range(min(model.codec.size, model._config.vocab_size))
+    ids = [token for token in known if token not in special and token != padding]
     return ids[:: max(1, len(ids) // _TOKENS)][:_TOKENS]

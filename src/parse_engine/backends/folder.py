@@ -80,9 +80,12 @@ def check_target(path: Path) -> None:
         ModelNotFoundError: the folder holds no model configuration, or a broken one.
     """
     config = read_config(path)
-    kinds = {"state-space"} if config.model_type in _STATE_SPACE else set()
-    if not KVCache(config).can_crop:
-        kinds |= set(getattr(config, "layer_types", None) or ["sliding-window"]) - {"full_attention"}
+    layers = set(getattr(config, "layer_types", None) or []) - {"full_attention"}
+    kinds = layers - {"sliding_attention", "chunked_attention"}  # what these mean depends on their width
+    if config.model_type in _STATE_SPACE:
+        kinds.add("state-space")
+    if not kinds and not KVCache(config).can_crop:
+        kinds = layers or {"sliding-window"}
     if kinds:
         raise UnsupportedModelError(
             f"the target in {path} has {', '.join(sorted(kinds))} layers, whose cache cannot be taken back to a "
