@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -52,10 +53,11 @@ def find_agreement(model: HFModel) -> Agreement:
 
 
 def _compare(model: HFModel, tokens: Sequence[int]) -> Agreement:
+    own = cache(lambda: model._own_logits(tokens))
     half, end = len(tokens) // 2, len(tokens)
-    extending = _fault(lambda: _in_pieces(model, tokens, [0, half, end - 2, end - 1, end]))
-    decoding = extending and _fault(lambda: _in_pieces(model, tokens, [0, end - 2, end - 1, end]))
-    return Agreement(decoding, extending, decoding or _fault(lambda: _packed(model, tokens)))
+    extending = _fault(lambda: _in_pieces(model, tokens, [0, half, end - 1, end], own()))
+    decoding = extending and _fault(lambda: _in_pieces(model, tokens, [0, end - 2, end - 1, end], own()))
+    return Agreement(decoding, extending, decoding or _fault(lambda: _packed(model, tokens, own())))
 
 
 @contextmanager
@@ -81,30 +83,27 @@ def _fault(check: Callable[[], str]) -> str:
         return textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" ...")
 
 
-def _in_pieces(model: HFModel, tokens: Sequence[int], cuts: Sequence[int]) -> str:
+def _in_pieces(model: HFModel, tokens: Sequence[int], cuts: Sequence[int], own: Tensor) -> str:
     model.cache.reset()
     rows = [model._forward(tokens[start:end], range(start, end)) for start, end in pairwise(cuts)]
-    if _agree(model, model._logits(torch.cat(rows)), model._own_logits(tokens)):
+    if _agree(model, model._logits(torch.cat(rows)), own):
         return ""
     return "read piece by piece, a text gets other probabilities than in one pass"
 
 
-def _packed(model: HFModel, tokens: Sequence[int]) -> str:
+def _packed(model: HFModel, tokens: Sequence[int], own: Tensor) -> str:
     if not model.cache.can_crop:
         return "its cache cannot be taken back to a boundary"
     model.cache.reset()
-    third = len(tokens) // 3
-    base, rest = tokens[: 2 * third], tokens[2 * third :]
-    ends, suffixes = [third, len(base)], [rest[: len(rest) // 2], rest[len(rest) // 2 :]]
-    hidden = model._packed(pack(base, 0, ends, suffixes), base, middle=False)[0]
-    first, second = torch.split(hidden[len(base) :], [len(suffix) for suffix in suffixes])
-    own = [model._own_logits([*base[:end], *suffix])[end:] for end, suffix in zip(ends, suffixes, strict=True)]
-    for rows, logits in zip((first, second), own, strict=True):
-        if not _agree(model, model._logits(rows), logits):
-            return "a pass over several prefixes gives other probabilities than a pass over each of them"
-    kept = model.cache.reuse(base[: ends[0]], most=ends[0])
-    after = model._forward([*base[kept : ends[0]], *suffixes[0]], range(kept, ends[0] + len(suffixes[0])))
-    if not _agree(model, model._logits(after[-len(suffixes[0]) :]), own[0]):
+    end = len(tokens) // 3
+    base, suffix = tokens[: 2 * end], tokens[2 * end :]  # the suffix is asked behind half of the base and behind it all
+    hidden = model._packed(pack(base, 0, [end, len(base)], [suffix, suffix]), base, middle=False)[0]
+    logits = model._logits(hidden[len(base) :])
+    inner = model._own_logits([*base[:end], *suffix])[end:]
+    if not _agree(model, logits, torch.cat([inner, own[len(base) :]])):
+        return "a pass over several prefixes gives other probabilities than a pass over each of them"
+    model.cache.reuse(base, most=end)
+    if not _agree(model, model._logits(model._forward(suffix, range(end, end + len(suffix)))), inner):
         return "taken back to a boundary, its cache gives other probabilities than a new one"
     return ""
 
