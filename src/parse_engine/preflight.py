@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from parse_engine.backends.base import Signal
-from parse_engine.backends.folder import Ends, check_target, read_codec, read_config, read_ends, united
+from parse_engine.backends.folder import (
+    Ends,
+    check_here,
+    check_target,
+    context_length,
+    longest_text,
+    read_codec,
+    read_config,
+    read_ends,
+    united,
+)
 from parse_engine.backends.load import LoadOptions, check_options, connect, names_of, vllm_options
 from parse_engine.config import ParseConfig
 from parse_engine.errors import ParseEngineError
@@ -254,13 +264,21 @@ def _here(findings: list[Finding], role: str, name: str | Path, options: LoadOpt
     folder = resolve(name)
     if role == "target":
         check_target(folder)
-    codec = read_codec(folder)
-    text = "full attention in every layer" if role == "target" else f"{read_config(folder).model_type} model"
+    codec, config = read_codec(folder), read_config(folder)
+    text = "full attention in every layer" if role == "target" else f"{config.model_type} model"
     ends = read_ends(folder, codec)
     findings.append(Finding("ok", f"{role}: {name}, {text}"))
     if options.get("backend") != "vllm":
         from parse_engine.backends.hf import HFModel
 
+        judges = role == "target"
+        check_here(folder, judges=judges, attention=options.get("attention", "sdpa") if judges else "sdpa")
+        used, named = context_length(config, str(name)), longest_text(config)
+        if used != named:
+            text = f"{role}: its rotary frequencies change behind {used} of {named} tokens; the context ends there"
+            findings.append(
+                Finding("warn", text, f"Keep prompt and answer within {used} tokens, or use another model.")
+            )
         return Seen(str(name), codec, HFModel.signals, fingerprint(folder), ends, CacheFacts(block_size=1))
     from parse_engine.backends.vllm import VLLMModel, engine_config
 

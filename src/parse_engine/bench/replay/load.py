@@ -136,7 +136,7 @@ def _load(role: str, folder: Path, shape: Shape, pair: Pair, length: int, memory
     try:
         with pair.device:
             model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-                shape.config, dtype=dtype, attn_implementation=attention
+                shape.config, dtype=dtype, attn_implementation=attention if attention == "flex_attention" else None
             )
     except torch.OutOfMemoryError:
         raise DeviceError(f"{name} needs more memory than {pair.device} has left. Use a smaller pair.") from None
