@@ -71,10 +71,12 @@ def test_json_is_one_object_per_prompt_and_nothing_else(run: Run, calls: Calls) 
     rows = [json.loads(line) for line in result.out.splitlines()]
     assert len(rows) == 2
     assert rows[0]["text"] == KEPT + REWRITTEN
-    assert set(rows[0]) == {"text", "finish_reason", "usage", "trace"}
+    assert set(rows[0]) == {"prompt", "text", "finish_reason", "usage", "trace"}
+    assert [row["prompt"] for row in rows] == [1, 2]
+    assert "prompt" not in json.loads(run("generate", "one", "--json").out)
     assert rows[0]["usage"] == {"prompt_tokens": 29, "completion_tokens": 45}
     assert rows[0]["trace"]["boundaries"][3] == {"end": 32, "p": 0.21, "label_mass": 0.97, "accepted": False}
-    assert result.err == "warning: the labels got little.\n" * 2
+    assert result.err == "warning: prompt 1: the labels got little.\nwarning: prompt 2: the labels got little.\n"
 
 
 def test_every_flag_arrives(run: Run, calls: Calls) -> None:

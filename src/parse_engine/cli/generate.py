@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing, nullcontext
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -130,6 +129,8 @@ def _answer_all(entries: list[Entry], settings: GenerateSettings) -> int:
                 for entry, outcome in outcomes:
                     if isinstance(outcome, Answer):
                         answered[entry] = outcome
+                    else:
+                        print_error(entry.named(outcome))
                     if file is not None:
                         file.add(entry, outcome)
                     printer.add(entry, outcome)
@@ -148,7 +149,10 @@ def _answer_all(entries: list[Entry], settings: GenerateSettings) -> int:
 
 def _outcomes(entries: list[Entry], settings: GenerateSettings) -> Generator[tuple[Entry, Outcome]]:
     """What becomes of the prompts: first of those that are refused, then of the others, as they are answered."""
-    if not entries:
+    broken = {entry: entry.error for entry in entries if entry.error is not None}
+    yield from broken.items()
+    whole = [entry for entry in entries if entry not in broken]
+    if not whole:
         return
     with _load(settings) as engine:
         if settings.concurrency is not None and settings.concurrency > engine.concurrency:
@@ -157,15 +161,13 @@ def _outcomes(entries: list[Entry], settings: GenerateSettings) -> Generator[tup
                 f"warning: these models give {most} at a time, so concurrency {settings.concurrency} changes nothing",
                 err=True,
             )
+        refused = {entry: error for entry in whole if (error := refusal(engine, entry, settings))}
+        yield from refused.items()
+        asked = [entry for entry in whole if entry not in refused]
         if engine.target.name == EMBEDDED_TARGET:
-            _say_what_the_embedded_pair_can(entries)
-        refused = {entry: error for entry in entries if (error := refusal(engine, entry, settings))}
-        asked = [entry for entry in entries if entry not in refused]
+            _say_what_the_embedded_pair_can(asked)
         with closing(answers(engine, asked, settings)) as answered:
-            for entry, outcome in chain(refused.items(), answered):
-                if not isinstance(outcome, Answer):
-                    print_error(f"{entry.where}: {outcome}" if entry.where else str(outcome))
-                yield entry, outcome
+            yield from answered
 
 
 def _say_what_the_embedded_pair_can(entries: list[Entry]) -> None:
