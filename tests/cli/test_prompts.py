@@ -76,9 +76,12 @@ def test_a_text_file_from_windows_and_its_lines_are_told(run: Run, calls: Calls,
 def test_stdin_beside_prompts_and_as_one(
     run: Run, calls: Calls, arguments: list[str], stdin: str, prompts: list[str]
 ) -> None:
-    """Stdin beside a prompt was read over."""
-    assert run("generate", *arguments, stdin=stdin).code == 0
-    assert calls.prompts == prompts
+    """Stdin beside a prompt was read over; then it took the rest of a shell's loop without a word."""
+    result = run("generate", *arguments, "--quiet", stdin=stdin)
+    assert (result.code, calls.prompts) == (0, prompts)
+    beside = stdin and arguments[0].endswith(".")
+    where = "the prompt" if len(arguments) == 1 else "each prompt"
+    assert result.err == (f"warning: 7 characters from stdin were put before {where}\n" if beside else "")
 
 
 def test_all_of_stdin_is_one_prompt(run: Run, calls: Calls) -> None:

@@ -56,7 +56,9 @@ def generate(
     prompt: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PROMPT", help="Prompts, one answer each; -: stdin. What else is on stdin is put before them."
+            metavar="PROMPT",
+            help="Prompts, one answer each; -: stdin. What else is on stdin is put before them: in a shell's loop, "
+            "which reads from it too, add </dev/null.",
         ),
     ] = None,
     file: Annotated[str | None, _prompting("file", metavar="FILE")] = None,
@@ -103,8 +105,8 @@ def generate(
 ) -> None:
     """Answer prompts: text on stdout, everything else on stderr.
 
-    A prompt that is refused or fails leaves the others alone. The exit status is 0 when all were answered, 1 when some
-    were, 2 when none was.
+    A prompt that is refused or fails leaves the others alone.
+    The exit status is 0 when all were answered, 1 when some were, 2 when none was.
     """
     flags = given(ctx, but={"prompt", "config"})
     if prompt and "file" in flags:

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parse_engine.cli.settings import GenerateSettings
+import typer
+
+from parse_engine.cli.ignored import refuse_ignored
+from parse_engine.cli.settings import STDIN, GenerateSettings
 from parse_engine.config import SamplingParams
 from parse_engine.errors import ConfigError, DataError, ParseEngineError, PromptError, did_you_mean
 
 if TYPE_CHECKING:
     from parse_engine.prompt import Prompt
 
-STDIN = "-"
 SAMPLING = tuple(each.name for each in dataclasses.fields(SamplingParams))
 FIELDS = ("prompt", "messages", "id", *SAMPLING)
 
@@ -72,6 +74,9 @@ def _texts(arguments: Sequence[str]) -> list[str]:
     piped = _read_stdin(wanted=wanted or not arguments).strip() if wanted or not sys.stdin.isatty() else ""
     if wanted:
         return [piped if argument == STDIN else argument for argument in arguments]
+    if arguments and piped:
+        where = "the prompt" if len(arguments) == 1 else "each prompt"
+        typer.echo(f"warning: {len(piped)} characters from stdin were put before {where}", err=True)
     if not arguments and not piped:
         raise PromptError(
             'there is no prompt. Give one as an argument (parse-engine generate "..."), with --file FILE, or on stdin.'
@@ -116,8 +121,9 @@ def _from_object(line: str, settings: GenerateSettings, where: str, given: Mappi
         given = {**given, "id": _id(row)}
         _refuse_unknown(row, FIELDS)
         own = {name: row[name] for name in SAMPLING if name in row}
-        sampling = SamplingParams.from_mapping({**vars(settings.sampling), **own})
-        return Entry(_with_system(_prompt(row), settings), sampling, where, {**given, **own})
+        decoded = dataclasses.replace(settings, file=None, **own)  # as if it were the only prompt
+        refuse_ignored(own, decoded)
+        return Entry(_with_system(_prompt(row), settings), decoded.sampling, where, {**given, **own})
     except ParseEngineError as error:
         return Entry("", settings.sampling, where, given, error)
 
