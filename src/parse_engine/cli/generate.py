@@ -106,7 +106,7 @@ def generate(
     """Answer prompts: text on stdout, everything else on stderr.
 
     A prompt that is refused or fails leaves the others alone.
-    The exit status is 0 when all were answered, 1 when some were, 2 when none was.
+    Exit status: 0 when all were answered, 1 when some were, 2 when none was.
     """
     flags = given(ctx, but={"prompt", "config"})
     if prompt and "file" in flags:
