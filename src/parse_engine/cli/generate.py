@@ -16,7 +16,7 @@ from parse_engine.cli.prompts import Entry, read_entries
 from parse_engine.cli.results import AnswersFile
 from parse_engine.cli.settings import GenerateSettings, given, merge
 from parse_engine.cli.streams import print_error
-from parse_engine.config import EMBEDDED_TARGET
+from parse_engine.config import AUTO, EMBEDDED_TARGET
 from parse_engine.errors import ConfigError, DataError
 from parse_engine.files import write_atomically
 from parse_engine.trace import Answer
@@ -208,14 +208,20 @@ def _status(settings: GenerateSettings) -> Any:
     return Console(stderr=True).status("loading the models")
 
 
+def _placed(name: str, url: str | None) -> str:
+    """A model for people, with its address if it has one; auto is whatever is served there."""
+    return name if url is None else f"the model at {url}" if name == AUTO else f"{name} at {url}"
+
+
 def _write_page(file: str, items: list[tuple[str, Answer]], settings: GenerateSettings) -> None:
     from parse_engine.render.html import About, page
 
     target, drafter = settings.names()
     about = About(
-        target if settings.target_url is None else f"{target} at {settings.target_url}",
-        drafter if settings.draft_url is None or drafter is None else f"{drafter} at {settings.draft_url}",
+        _placed(target, settings.target_url),
+        None if drafter is None else _placed(drafter, settings.draft_url),
         settings.judging,
+        settings.profile,
     )
     try:
         write_atomically(Path(file), page(items, about))
