@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import pytest
@@ -68,6 +69,19 @@ def test_offsets_mark_whole_characters_only(codec: Codec) -> None:
     text, ends = codec.read(tokens)
     assert text == "aé😀b"
     assert ends == [1, None, 2, None, None, None, 3, 4]
+
+
+def test_a_text_that_is_too_long_is_told_by_us_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """A warning of the tokenizer's library stood before our error."""
+    tokenizer = byte_tokenizer()
+    tokenizer.model_max_length = 4
+    monitored = logging.getLogger("transformers")
+    monitored.propagate, before = True, monitored.propagate
+    try:
+        assert len(Codec(tokenizer).encode("longer than four", special=True)) > 4
+    finally:
+        monitored.propagate = before
+    assert not caplog.records
 
 
 def test_special_tokens_have_no_text(codec: Codec) -> None:

@@ -90,7 +90,8 @@ class Codec:
             special: add what the model expects around a raw text, a begin-of-text token for instance.
             literal: the names of control tokens in the text are text, as in an answer about chat templates.
         """
-        return list(self._tokenizer.encode(text, add_special_tokens=special, split_special_tokens=literal))
+        options = {"add_special_tokens": special, "split_special_tokens": literal}
+        return list(self._tokenizer.encode(text, **options, verbose=False))  # how long it may be is checked by us
 
     def encode_after(self, text: str, after: Sequence[int] = ()) -> list[int]:
         """Token ids of an answer, or a part of one, that continues `after`: `read` gives its text again.
