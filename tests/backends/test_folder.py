@@ -17,6 +17,11 @@ from parse_engine.preflight import end_findings
 from parse_engine.text import Codec
 from tests.conftest import CHATML, byte_tokenizer
 
+QUESTION = (
+    "Ada has 12 apples. In May Ada buys 5 more apples. In June Ada sells 4 apples. In July Ada doubles the apples. "
+    "How many apples does Ada have at the end?"
+)
+
 GPT_OSS = (
     "{% for m in messages %}<|start|>{{ m['role'] }}<|message|>{{ m['content'] }}"
     "{% if loop.last and m['role'] == 'assistant' %}<|return|>{% else %}<|end|>{% endif %}{% endfor %}"
@@ -37,9 +42,9 @@ def test_an_answer_ends_where_the_tokenizer_says_so_too(tmp_path: Path, id: Any)
     """Models whose generation config names another token ran to max_tokens, and wrote on behind the end of the turn."""
     folder = edited(tmp_path / "model", eos_token_id=id)
     with Engine.load("embedded-target", None) as engine:
-        right = engine.generate("What is 12 + 15?", method="target", max_tokens=60)
+        right = engine.generate(QUESTION, method="target")
     with Engine.load(folder, None) as engine:
-        answer = engine.generate("What is 12 + 15?", method="target", max_tokens=60)
+        answer = engine.generate(QUESTION, method="target")
     assert (answer.text, answer.finish_reason) == (right.text, "stop")
     codec = read_codec(folder)
     [finding] = end_findings("target", codec, read_ends(folder, codec))

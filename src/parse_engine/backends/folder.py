@@ -33,8 +33,8 @@ Ends = dict[str, frozenset[int]]
 """Ids that end an answer, by who names them."""
 
 
-def read_codec(path: Path) -> Codec:
-    """The tokenizer of a model folder.
+def read_codec(path: Path, kind: type[Codec] = Codec) -> Codec:
+    """The tokenizer of a model folder, as a codec of this kind.
 
     Raises:
         ModelNotFoundError: there is none, or a broken one.
@@ -42,7 +42,7 @@ def read_codec(path: Path) -> Codec:
     """
     with reading("tokenizer", path):
         tokenizer = AutoTokenizer.from_pretrained(path)
-    return Codec(tokenizer)
+    return kind(tokenizer)
 
 
 def read_config(path: Path) -> PreTrainedConfig:

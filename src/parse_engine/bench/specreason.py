@@ -92,9 +92,9 @@ class SpecReason(AsyncEngine):
                 room, number = flight.max_tokens - len(answer.tokens), number + 1
                 step = await self._step(flight, "draft", drafter, [*drafters_context, *drafted], room, number)
                 before = [*context, *answer.tokens]
-                for_target, for_drafter = self._in(target, step, before), step.tokens
-                accepted = False
-                lost = for_target != step.tokens and target.codec.read(for_target, before)[0] != step.text
+                for_drafter, accepted = step.tokens, False
+                shared = self._are_shared(step.tokens, target)
+                for_target, lost = (step.tokens, "") if shared else target.codec.carry(step.text, before)
                 if lost:
                     flight.warnings.append(
                         f"step {number} is not kept: the target's tokens cannot write it as drafted."
@@ -109,7 +109,9 @@ class SpecReason(AsyncEngine):
                     kept += len(for_target)
                 else:
                     step = await self._step(flight, "continue", target, [*context, *answer.tokens], room, number)
-                    for_target, for_drafter = step.tokens, self._in(drafter, step, [*drafters_context, *drafted])
+                    for_target = for_drafter = step.tokens
+                    if not self._are_shared(step.tokens, drafter):
+                        for_drafter = drafter.codec.encode_after(step.text, [*drafters_context, *drafted])
                 drafted += for_drafter
                 for token in for_target:
                     answer.push(token)
@@ -172,11 +174,9 @@ class SpecReason(AsyncEngine):
         text = target.codec.decode([token]).strip() if token is not None else ""
         return Confidence(int(text) / BEST if text in set("0123456789") else 0.0)
 
-    def _in(self, model: Model, step: _Step, after: Sequence[int]) -> list[int]:
-        """Another model's step in the tokens of `model`, as it goes on behind `after`."""
-        if self._same_tokens and max(step.tokens, default=0) < model.codec.size:
-            return step.tokens
-        return model.codec.encode_after(step.text, after)
+    def _are_shared(self, tokens: Sequence[int], model: Model) -> bool:
+        """Whether another model's tokens are those of `model` as well."""
+        return self._same_tokens and max(tokens, default=0) < model.codec.size
 
 
 def _finish(answer: Writer, max_tokens: int, *, ended: bool) -> FinishReason | None:
