@@ -29,11 +29,11 @@ def codec() -> Codec:
 class Closable(ScriptedModel):
     """Counts how often it is closed, and may fail at it."""
 
-    closed = 0
+    closings = 0
     fails = False
 
     async def close(self) -> None:
-        self.closed += 1
+        self.closings += 1
         if self.fails:
             raise BackendError("it cannot be closed")
 
@@ -152,13 +152,33 @@ def test_every_model_is_closed_once(codec: Codec) -> None:
     both = Closable(codec, TEXT)
     with Engine(both, both):
         pass
-    assert both.closed == 1
+    assert both.closings == 1
     for failing in (0, 1):
         models = [Closable(codec, TEXT), Closable(codec, TEXT)]
         models[failing].fails = True
         with pytest.raises(BackendError, match="cannot be closed"), Engine(*models):
             pass
-        assert [model.closed for model in models] == [1, 1]
+        assert [model.closings for model in models] == [1, 1]
+
+
+@pytest.mark.parametrize("kind", [Engine, AsyncEngine])
+def test_a_model_that_another_engine_closed_is_refused(codec: Codec, kind: type[Engine] | type[AsyncEngine]) -> None:
+    """It ended in a traceback, where the models were in two engines."""
+    for shared in (0, 1):
+        models = [rejecting(codec), ScriptedModel(codec, TEXT)]
+        other = Engine(*models)
+        asyncio.run(models[shared].close())
+        calls: list[Callable[[], object]] = [
+            lambda: other.generate("How many?"),
+            lambda: other.check("How many?"),
+            lambda: list(other.stream("How many?")),
+            lambda: list(other.map(["one"])),
+            other.forget,
+            lambda: kind(*models),
+        ]
+        for call in calls:
+            with pytest.raises(ClosedError, match="the model scripted was closed"):
+                call()
 
 
 OPEN = """

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Self, Unpack
 
-from parse_engine.backends.base import Model
+from parse_engine.backends.base import Model, check_open
 from parse_engine.clock import Clock, Phase
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.errors import (
@@ -67,10 +67,13 @@ class AsyncEngine(Loadable):
         Raises:
             ConfigError: an option is unknown, of the wrong type or out of range, or the profile is of other models.
             UnsupportedModelError: the target's tokenizer or template cannot carry the judge.
+            ClosedError: a model was closed, with another engine for instance.
         """
         check_engine_options(options)
         self.target = target
         self.drafter = drafter
+        for model in self._models:
+            check_open(model)
         self.profile = profile = read_profile(options.get("profile"))
         if profile is not None:
             profile.check(target, drafter)
@@ -188,6 +191,8 @@ class AsyncEngine(Loadable):
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError(CLOSED)
+        for model in self._models:  # another engine may have had them too
+            check_open(model)
 
     def _start(self, request: Request, listener: Callable[[Event], None] = lambda event: None) -> asyncio.Task[Answer]:
         """An answer under way, until it is done or `close` ends it."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, run_of
+from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, check_open, run_of
 from parse_engine.backends.folder import as_ids, read_codec, reading
 from parse_engine.backends.kv_cache import KVCache
 from parse_engine.backends.sampling import Sampler
@@ -58,8 +58,8 @@ class HFModel:
         self.codec = codec
         self.fingerprint = fingerprint or name
         self.computed_tokens = 0
-        self._model = model.train(False)
-        self._decoder: torch.nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
+        self.closed = False
+        self._loaded: PreTrainedModel | None = model.train(False)
         self._config = model.config.get_text_config()
         self.context_length = _context_length(self._config, name)
         self.eos = _eos_tokens(model)
@@ -104,6 +104,12 @@ class HFModel:
         return cls(model, codec, name, fingerprint(path))
 
     @property
+    def _model(self) -> PreTrainedModel:
+        check_open(self)
+        assert self._loaded is not None
+        return self._loaded
+
+    @property
     def device(self) -> torch.device:
         device: torch.device = self._model.device
         return device
@@ -131,13 +137,14 @@ class HFModel:
         return scores
 
     async def forget(self) -> bool:
+        check_open(self)
         self.cache.reset()
         return True
 
     async def close(self) -> None:
+        self.closed = True
         self.cache.reset()
-        nothing: Any = None
-        self._model = self._decoder = nothing
+        self._loaded = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # torch keeps what was freed, and other processes or engines could not have it
 
@@ -220,7 +227,7 @@ class HFModel:
         self.computed_tokens += tokens.shape[1]
         try:
             with _enough_memory(self.name, self.device):
-                return self._decoder(
+                return self._model.get_decoder()(  # type: ignore[no-untyped-call]
                     input_ids=tokens.to(self.device),
                     position_ids=positions.to(self.device),
                     attention_mask=mask,
@@ -245,7 +252,7 @@ class HFModel:
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """[..., V] logits of hidden states [..., d], with what the architecture does after its LM head."""
-        logits: Tensor = self._model.get_output_embeddings()(hidden)
+        logits: Tensor = self._model.get_output_embeddings()(hidden)  # type: ignore[no-untyped-call]
         if (scale := getattr(self._config, "logits_scaling", None)) is not None:  # Granite, MiniCPM 3; HyperCLOVA X
             logits = logits * scale if self._config.model_type == "hyperclovax" else logits / scale
         for name in ("logit_scale", "lm_head_multiplier"):  # Cohere; Falcon-H1
