@@ -1,8 +1,9 @@
 """Whether the graders judge what is known: `PARSE_ENGINE_DATA=DIR python scripts/bench/graders.py --output FILE`.
 
-Right answers must be right: the canonical solutions of humaneval+ and mbpp+, MATH-500's own solutions. Wrong ones must
-be wrong: canonical solutions with a mistake put in, solutions of other problems. Programs that mean harm must be
-contained. Prints a line for each, and one JSON object last.
+Right answers must be right: the canonical solutions of humaneval+ and mbpp+, MATH-500's own solutions, and the gold
+answers of all tasks in every dressing of dressings.py. Wrong ones must be wrong: canonical solutions with a mistake put
+in, solutions of other problems, thinking that is cut off. Programs that mean harm must be contained. Prints a line for
+each, and one JSON object last.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import dressings
 
 from parse_engine.bench.graders import sandbox
 from parse_engine.bench.graders.code import Problem
@@ -211,7 +214,13 @@ def main(arguments: Sequence[str]) -> None:
         wrong += fail
         print(f"{name}, canonical solutions right: {canonical[name]['passed']}/{canonical[name]['of']}", flush=True)
     print(f"broken solutions wrong: {sum(wrong)}/{len(wrong)}")
+    in_dressings = dressings.check()
+    for task, counts in in_dressings.items():
+        for kind in ("right", "no_answer", "of_other_questions"):
+            if kind in counts:
+                print(f"{task}, {kind}: {counts[kind]['as_it_should_be']}/{counts[kind]['of']}", flush=True)
     figures = {
+        "dressings": in_dressings,
         "canonical_solutions": canonical,
         "broken_solutions": {"failed": sum(wrong), "of": len(wrong)},
         "math500_solutions": math,

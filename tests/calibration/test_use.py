@@ -83,7 +83,7 @@ def test_given_settings_win_over_the_profile(codec: Codec) -> None:
 def test_what_no_setting_has_was_at_its_default(changes: dict[str, Any]) -> None:
     made = profile()
     assert made.config is not None
-    config, params = replace(made.config, **changes), SamplingParams(max_tokens=60)
+    config, params = dataclasses.replace(made.config, **changes), SamplingParams(max_tokens=60)
     assert made.departures(config, params, "How many?", raw=False, thinking=None) == ["these settings"]
 
 

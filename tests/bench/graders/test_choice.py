@@ -65,6 +65,40 @@ def test_options_that_name_others_keep_their_order(last: str) -> None:
         "So the answer is (B).",
         "The answer is A, I thought.\nAnswer: B",
         "The answer is: **B**",
+        r"Answer: \(B\)",
+        r"Answer: $\mathbf{B}$",
+        r"Answer: \mathrm{B}",
+        "Answer: Option B",
+        "Answer: Option (B)",
+        "Answer: the letter B",
+        "Answer: The correct option is B",
+        "Answer: After all, my final answer is B",
+        "Answer: b",
+        "Answer: b.",
+        "Answer: (b)",
+        "Answer: b) green",
+        "Answer: [B]",
+        'Answer: "B"',
+        "Answer: `B`",
+        "Answer: B - green",
+        "Answer: B: green",
+        "Answer: B, I think.",
+        "Answer: B, not C",
+        "Answer: B, C is too large",
+        "Answer: B because A is wrong",
+        "Answer: B. The format is 'Answer: $LETTER'.",
+        r"\boxed{B}",
+        r"\boxed{\text{B}}",
+        r"\boxed{\text{(B) green}}",
+        r"\boxed{\text{Option B}}",
+        r"So it is \boxed{B}. I put it within \boxed{} as asked.",
+        r"Answer: B, since $x=\boxed{47}$",
+        "**Final Answer**\n\nB",
+        "### Final answer\n\n(B)",
+        "Final Answer: B",
+        "The correct option is B.",
+        "The correct choice is B) green.",
+        "Answer: A\nAntwort: C\nAnswer: B",
     ],
 )
 def test_the_letter_of_the_answer_line(text: str) -> None:
@@ -87,6 +121,20 @@ def test_the_letter_of_the_answer_line(text: str) -> None:
         "Answer: E",
         "The answer is not B",
         "<think>Answer: B</think>",
+        "Answer: B (and C)",
+        "Answer: A; B",
+        "Answer: $B$ and $C$",
+        "Answer: A/B",
+        "Answer: B & C",
+        "Answer: B, C and D",
+        "Answer: B or maybe C",
+        r"\boxed{A} and \boxed{B}",
+        "Answer: A combination of the two.",
+        "Answer: A-type semiconductors",
+        "The answer is A dog",
+        "The answer is a matter of taste",
+        "Answer: Vitamin C",
+        "Answer: B2",
     ],
 )
 def test_nothing_is_guessed(text: str) -> None:
@@ -94,11 +142,72 @@ def test_nothing_is_guessed(text: str) -> None:
     assert grade(Choice("B", 4), text) == Grade(False, parsed=False)
 
 
-def test_the_last_link_of_the_chain() -> None:
-    assert extract("A or B? It must be B, then.", 4) is None
-    assert extract("A or B? It must be B, then.", 4, last_letter=True) == "B"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Answer: I don't know.",
+        "Answer: I'm not sure",
+        "Answer: I think, and I doubt",
+        "Answer: I, for one, cannot tell",
+        "It may be B.\nAnswer: I don't know.",
+        "I don't know.",
+        "A good question.",
+        "Should I guess?",
+        "You doubt it, and so do I.",
+    ],
+)
+def test_pronouns_and_articles_are_no_options(text: str) -> None:
+    """An answer that declines was right where I is the key."""
+    assert extract(text, 10) is None
+    assert extract(text, 10, last_letter=True) is None
+
+
+@pytest.mark.parametrize("letter", "AI")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Answer: {}",
+        "Answer: {}.",
+        "Answer: ({})",
+        "Answer: {}) green",
+        "Answer: **{}** green",
+        "**Answer: {}** green",
+        "Answer: {} because the others are wrong",
+        "Answer: {} is right",
+        "The answer is {}.",
+        "\\boxed{{{}}}",
+    ],
+)
+def test_the_options_a_and_i_are_options(text: str, letter: str) -> None:
+    assert extract(text.format(letter), 10) == letter
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A or B? It must be C, then.",
+        "It should be C, I think.",
+        "C because I computed it",
+        "So (C). A sketch of why",
+        "I would say C. I am sure.",
+        "So C. I'd bet on it.",
+        "C. A Fourier transform shows it.",
+        "It's C (I checked).",
+        "Choose C; I, however, doubt it.",
+        "Answer: the third one, C",
+    ],
+)
+def test_the_last_link_of_the_chain(text: str) -> None:
+    assert extract(text, 10) is None
+    assert extract(text, 10, last_letter=True) == "C"
+
+
+def test_the_last_link_takes_options_only() -> None:
     assert extract("It must be J.", 4, last_letter=True) is None
     assert extract("Nothing fits.", 4, last_letter=True) is None
+    assert extract("Answer: A and B", 4, last_letter=True) is None
+    assert extract("So it is A.", 4, last_letter=True) == "A"
+    assert extract("It is option I.", 10, last_letter=True) == "I"
 
 
 def test_grades() -> None:

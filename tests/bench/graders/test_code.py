@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from parse_engine.bench.graders.code import CodeGrader, Problem, extract_code, same
-from parse_engine.bench.tasks.base import Grade
+from parse_engine.bench.graders.code import CodeGrader, Problem, same
 from parse_engine.errors import DataError
 
 
@@ -22,39 +21,6 @@ def problem(**changes: Any) -> Problem:
 
 def passes(given: Problem, code: str) -> bool:
     return CodeGrader({}).passes(given, code)
-
-
-def test_extracts_the_block_that_defines_the_function() -> None:
-    text = (
-        "Think:\n```python\nx = 1\n```\nHere:\n```python\nimport math\n\ndef mean(xs):\n    return 1\n\n"
-        "print(mean([1]))\nassert mean([1]) == 1\nif __name__ == '__main__':\n    mean([])\n```\n"
-        "Use it:\n```python\ndef mean(xs): return 2\n```"
-    )
-    assert extract_code(text, "mean") == "import math\n\ndef mean(xs):\n    return 1"
-
-
-def test_extracts_from_an_open_block_and_from_plain_code() -> None:
-    assert extract_code("```python\ndef mean(xs):\n    return 1", "mean") is not None
-    assert extract_code("def mean(xs):\n    return 1\n", "mean") is not None
-
-
-def test_extracts_from_nested_blocks() -> None:
-    """The 0.5B put its scripts into a block within a block, and three quarters of them counted as no answer."""
-    assert extract_code("```markdown\n```python\ndef mean(xs):\n    return 1\n```\n```", "mean") is not None
-    assert extract_code("```markdown\nHere:\n```python\ndef mean(xs):\n    return 1\n```", "mean") is not None
-
-
-@pytest.mark.parametrize("text", ["", "No code.", "```python\ndef other(): pass\n```", "```\ndef mean(:\n```", "\x00"])
-def test_extracts_nothing_where_there_is_nothing(text: str) -> None:
-    assert extract_code(text, "mean") is None
-    assert CodeGrader({}).grade(problem(), text) == Grade(False, parsed=False)
-
-
-def test_thinking_is_not_the_answer() -> None:
-    text = "<think>```python\ndef mean(xs): return 1\n```</think>```python\ndef mean(xs): return 2\n```"
-    code = extract_code(text, "mean")
-    assert code is not None
-    assert "2" in code
 
 
 def test_right_and_wrong_programs() -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import math
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from parse_engine.bench.graders import sandbox
-from parse_engine.bench.graders.text import after_thinking
+from parse_engine.bench.graders.program import extract_code
 from parse_engine.bench.tasks.base import Grade
 from parse_engine.errors import DataError
 
@@ -28,9 +26,6 @@ TIME_FACTOR, LEAST_SECONDS = 4, 10
 
 Judge = Callable[[Sequence[Any], Any, Any, float], bool]
 """(arguments, output, canonical output, absolute tolerance) -> whether the output is right."""
-
-_FENCE = re.compile(r"```[^\n`]*")
-_KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
 
 
 @dataclass(frozen=True)
@@ -101,23 +96,6 @@ class CodeGrader:
             seconds = max(LEAST_SECONDS, math.ceil(TIME_FACTOR * (time.monotonic() - started)))
             self._last = (problem, _Expected(outputs, replace(CANONICAL_LIMITS, seconds=seconds)))
         return self._last[1]
-
-
-def extract_code(text: str, entry_point: str) -> str | None:
-    """The definitions of the first piece between fences, or before or behind them, that defines `entry_point`.
-
-    Blocks may be nested or left open. Calls, prints and assertions at the top level are left out: they would run before
-    the function is tested.
-    """
-    for code in _FENCE.split(after_thinking(text)):
-        try:
-            module = ast.parse(code)
-            module.body = [statement for statement in module.body if isinstance(statement, _KEPT)]
-            if any(isinstance(s, ast.FunctionDef) and s.name == entry_point for s in module.body):
-                return ast.unparse(module)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-    return None
 
 
 def judge_same(arguments: Sequence[Any], got: Any, wanted: Any, atol: float) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from parse_engine.bench.graders.math import final_answer
+from parse_engine.bench.graders.boxed import last_boxes, without_mentions
+from parse_engine.bench.graders.notation import plain
 from parse_engine.bench.graders.text import after_thinking
 
 FENCE = "```"
@@ -47,6 +48,8 @@ _CHOSEN = re.compile(r"\b(?:option|choice)\s(\(?[A-J]\)?)(?!\w)")
 _MARKER = re.compile(r"^\s*\d+[.)]\s+(?=\S)")
 _ONLY_NUMBERS = re.compile(r"(?:[\W\d_]|\b(?:and|or|to)\b)+")
 _EQUALS = re.compile(r"=([^=\n]*[\d\\][^=\n]*)$")
+_INSIDE = r"[^$=\n]{0,200}?\\[a-z][^$=\n]{0,200}?"
+_FORMULA = re.compile(rf"\$\$?{_INSIDE}\$\$?|\\\({_INSIDE}\\\)|\\\[{_INSIDE}\\\]")
 _OPENING = re.compile(r"(\\\[|\$\$)\s*\n\s*")
 _END_OF_SENTENCE = re.compile(
     r"(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bSt)(?<!\bMrs)(?<!\bProf)(?<!\b[A-Z])[.!?](?=\s)"  # not in Dr. J. Smith
@@ -54,40 +57,37 @@ _END_OF_SENTENCE = re.compile(
 
 
 def final(text: str) -> str:
-    """The final answer of a text, on one line unless it is code or the whole text.
+    """The final answer of a text, on one line unless it is code or the whole text, without LaTeX that sets the type."""
+    answer = stated(text)
+    return answer if answer.startswith(FENCE) else _plain(answer)
 
-    By the first of these that the text has, and of several the last: a box; what stands behind `####` at the end, or
+
+def stated(text: str) -> str:
+    """The final answer of a text as it is written there.
+
+    By the first of these that the text has, and of several the last: boxes; what stands behind `####` at the end, or
     behind words like `answer:` or `the answer is`, unless code follows; fenced code; in the last line bold text or
-    `option B`; in the last two lines what stands behind `=`, a list of numbers, or a number. Else it is the whole
-    text. LaTeX that only sets the type is taken off, but not in code.
+    `option B`; in the last two lines a formula, what stands behind `=`, a list of numbers, or a number. Else it is the
+    whole text.
     """
     answer = _OPENING.sub(r"\1", after_thinking(text)).strip()
-    box = final_answer(answer)
-    if box.startswith("\\boxed"):
-        return _plain(_braced(box.removeprefix("\\boxed")))
+    if boxes := last_boxes(answer):
+        return ", ".join(boxes.contents)
+    answer = without_mentions(answer).strip()
     blocks = list(_CODE.finditer(answer))
     rest = answer[blocks[-1].end() :] if blocks else answer
     if said := [*_SAID.finditer(rest), *_HASHES.finditer(rest)]:
-        return _plain(_sentence(next(filter(None, max(said, key=lambda match: match.end()).groups()))))
+        return _sentence(next(filter(None, max(said, key=lambda match: match.end()).groups())))
     if blocks:
         return FENCE + blocks[-1][1]
-    return _in_last_lines(_plain(answer)) or answer
+    return _in_last_lines(answer) or answer
 
 
 def _plain(text: str) -> str:
+    text = plain(text)
     for pattern, instead in _LATEX:
         text = pattern.sub(instead, text)
     return text
-
-
-def _braced(text: str) -> str:
-    """What stands in the braces that a text begins with; all of it where they are not closed."""
-    depth = 0
-    for at, character in enumerate(text):
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if depth == 0:
-            return text[1:at] if at else text
-    return text.removeprefix("{")
 
 
 def _sentence(line: str) -> str:
@@ -101,7 +101,10 @@ def _in_last_lines(answer: str) -> str | None:
         return str(bold[-1])
     if lines and (options := _CHOSEN.findall(lines[-1])):
         return str(options[-1])
-    for line in (_MARKER.sub("", line) for line in reversed(lines)):
+    for written in (_MARKER.sub("", line) for line in reversed(lines)):
+        if formulas := _FORMULA.findall(written):
+            return str(formulas[-1])
+        line = _plain(written)
         if equal := _EQUALS.search(line):
             return _sentence(equal[1])
         if _ONLY_NUMBERS.fullmatch(line) and any(map(str.isdigit, line)):

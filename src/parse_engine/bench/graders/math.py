@@ -7,11 +7,15 @@ import contextlib
 import importlib.util
 import json
 import queue
+import re
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+from parse_engine.bench.graders.boxed import last_boxes
+from parse_engine.bench.graders.final import stated
+from parse_engine.bench.graders.notation import is_list, plain, readings
 from parse_engine.bench.graders.text import after_thinking
 from parse_engine.bench.tasks.base import Grade
 from parse_engine.errors import ConfigError
@@ -21,14 +25,25 @@ WORKER = Path(__file__).with_name("_math_worker.py")
 SECONDS = 10.0
 START_SECONDS = 120.0  # importing sympy on a busy machine
 
+_FORMULA = re.compile(r"\\[A-Za-z]|[\^_]|\A[A-Za-z]{2,}\.?\Z")  # or a word
+_DELIMITER = re.compile(r"\$|\\[(\[]")
 
-def final_answer(text: str) -> str:
-    """The part of an answer that is graded: from the last box on, or the whole text where nothing is boxed.
 
-    math-verify reads several boxes as one set of answers; a solution may box its intermediate results.
-    """
-    answer = after_thinking(text)
-    return answer[max(answer.rfind("\\boxed"), 0) :].replace("{,}", ",")
+def final_answer(text: str) -> list[list[str]]:
+    """The final answer as math-verify is given it: its parts, several where several boxes are joined, and the ways in
+    which each may be read."""
+    if boxes := last_boxes(after_thinking(text)):
+        return [[_box(reading) for reading in readings(content)] for content in boxes.contents]
+    answer = plain(stated(text))
+    if "\n" in answer:
+        return [[answer]]
+    formula, *numbers = readings(answer)
+    is_formula = is_list(answer) or (_FORMULA.search(answer) and not _DELIMITER.search(answer))
+    return [[_box(formula) if is_formula else f"The answer is {answer}", *map(_box, numbers)]]
+
+
+def _box(formula: str) -> str:
+    return f"\\boxed{{{formula}}}"
 
 
 def require_math_verify(task: str) -> None:
@@ -51,12 +66,20 @@ class MathGrader:
         Raises:
             ConfigError: math-verify cannot be imported.
         """
+        parts = final_answer(text)
+        reply = self._ask(gold, parts)
+        if reply == "wrong" and len(parts) > 1:  # the parts of a list, rather than one answer in several forms
+            reply = self._ask(gold, [[_box(", ".join(part[0][len("\\boxed{") : -1] for part in parts))]])
+        return Grade(reply == "right", parsed=reply in ("right", "wrong"))
+
+    def _ask(self, gold: str, parts: list[list[str]]) -> str | None:
         if self._helper is None:
             self._helper = _Helper()
-        reply = self._helper.ask(json.dumps({"gold": gold, "answer": final_answer(text)}), self._seconds)
+        job = {"golds": [_box(reading) for reading in readings(gold)], "answers": parts}
+        reply = self._helper.ask(json.dumps(job), self._seconds)
         if reply is None:
             self.close()
-        return Grade(reply == "right", parsed=reply in ("right", "wrong"))
+        return reply
 
     def close(self) -> None:
         """End the helper process; the next answer starts another."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from parse_engine.bench.graders import choice
 from parse_engine.bench.graders.math import MathGrader, require_math_verify
-from parse_engine.bench.graders.text import contains, is_exactly
+from parse_engine.bench.graders.text import after_thinking, contains, is_exactly
 from parse_engine.bench.tasks.base import Grade, Question, read_jsonl
 from parse_engine.errors import DataError, did_you_mean
 
@@ -53,9 +53,9 @@ class JsonlTask:
             case "choice":
                 return choice.grade(choice.Choice(answer, len(choice.LETTERS)), text)
             case "contains":
-                return Grade(contains(answer, text))
+                return Grade(contains(answer, text), parsed=bool(after_thinking(text).strip()))
             case _:
-                return Grade(is_exactly(answer, text))
+                return Grade(is_exactly(answer, text), parsed=bool(after_thinking(text).strip()))
 
     def _question(self, number: int, row: dict[str, Any]) -> Question:
         unknown = [field for field in row if field not in FIELDS]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from parse_engine.bench.graders.text import after_thinking
 from parse_engine.bench.tasks.base import Grade, Question
 
 _NAMES = (
@@ -150,7 +151,7 @@ def asks_for_a_count(text: str) -> bool:
 
 def extract(text: str) -> int | None:
     """The number an answer ends with: the first one after its last "answer"; None where there is none."""
-    tail = text.lower().rpartition("answer")
+    tail = after_thinking(text).lower().rpartition("answer")
     match = _NUMBER.search(tail[2]) if tail[1] else None
     return int(match.group()[:20]) if match else None  # int() refuses the endless digits of a model that runs away
 
