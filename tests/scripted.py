@@ -35,6 +35,7 @@ class ScriptedModel:
         self.signals: frozenset[Signal] = frozenset({"logprobs", "sampled"})
         self.concurrency = 4
         self.block_size = 1
+        self.closed = False
         self.answer = codec.encode(answer)
         self.believes = believes
         self.ends = ends
@@ -68,7 +69,7 @@ class ScriptedModel:
         return True
 
     async def close(self) -> None:
-        pass
+        self.closed = True
 
     def _script(self, tokens: Sequence[int]) -> list[int]:
         start = list(tokens).index(self.codec.encode("<|assistant|>")[0]) + 1

@@ -29,11 +29,11 @@ def codec() -> Codec:
 class Closable(ScriptedModel):
     """Counts how often it is closed, and may fail at it."""
 
-    closed = 0
+    closings = 0
     fails = False
 
     async def close(self) -> None:
-        self.closed += 1
+        self.closings += 1
         if self.fails:
             raise BackendError("it cannot be closed")
 
@@ -108,11 +108,17 @@ def test_nothing_can_be_asked_of_a_closed_engine(codec: Codec) -> None:
         async with AsyncEngine(rejecting(codec), None) as inner:
             assert (await inner.generate("How many?", method="target")).text == TEXT.upper()
         await inner.close()
-        for work in (inner.generate("x"), listed(inner.stream("x")), listed(inner.map(["x"])), inner.forget()):
+        for work in (inner.generate("x"), inner.forget()):
             with pytest.raises(ClosedError, match="the engine was closed"):
                 await work
-        with pytest.raises(ClosedError, match="the engine was closed"):
-            inner.check("x")
+        calls: list[Callable[[], object]] = [
+            lambda: inner.stream("x"),
+            lambda: inner.map(["x"]),
+            lambda: inner.check("x"),
+        ]
+        for call in calls:
+            with pytest.raises(ClosedError, match="the engine was closed"):
+                call()
 
     run(check())
 
@@ -152,13 +158,35 @@ def test_every_model_is_closed_once(codec: Codec) -> None:
     both = Closable(codec, TEXT)
     with Engine(both, both):
         pass
-    assert both.closed == 1
+    assert both.closings == 1
     for failing in (0, 1):
         models = [Closable(codec, TEXT), Closable(codec, TEXT)]
         models[failing].fails = True
         with pytest.raises(BackendError, match="cannot be closed"), Engine(*models):
             pass
-        assert [model.closed for model in models] == [1, 1]
+        assert [model.closings for model in models] == [1, 1]
+
+
+@pytest.mark.parametrize("shared", [0, 1], ids=["the target", "the drafter"])
+@pytest.mark.parametrize("kind", [Engine, AsyncEngine])
+def test_a_model_that_another_engine_closed_is_refused(
+    codec: Codec, kind: type[Engine] | type[AsyncEngine], shared: int
+) -> None:
+    """It ended in a traceback, where the models were in two engines."""
+    models = rejecting(codec), ScriptedModel(codec, TEXT)
+    other = Engine(*models)
+    asyncio.run(models[shared].close())
+    calls: list[Callable[[], object]] = [
+        lambda: other.generate("How many?"),
+        lambda: other.check("How many?"),
+        lambda: other.stream("How many?"),
+        lambda: other.map(["one"]),
+        other.forget,
+        lambda: kind(*models),
+    ]
+    for call in calls:
+        with pytest.raises(ClosedError, match="the model scripted was closed"):
+            call()
 
 
 OPEN = """

@@ -142,7 +142,8 @@ def test_what_is_known_only_at_run_time_is_said_beforehand() -> None:
     assert level == "ok"
     assert "less than 10% of its probability" in text
     assert not any("rejected" in t for t in said(ParseConfig(min_label_mass=0.0), None))
-    assert not any("rejected" in t for t in said(FUSED, embedded_profile("verdict")))
+    assert any("rejected" in t for t in said(FUSED, embedded_profile("verdict")))
+    assert not any("rejected" in t for t in said(FUSED, embedded_profile("segment.mean")))
 
 
 def test_a_target_that_may_not_answer_is_a_warning() -> None:

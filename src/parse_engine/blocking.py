@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from parse_engine.backends.base import Model
+from parse_engine.backlog import Backlog
 from parse_engine.config import ParseConfig
 from parse_engine.engine import CLOSED, AsyncEngine
 from parse_engine.errors import ClosedError, ParseEngineError
@@ -89,8 +90,11 @@ class Engine(Loadable):
         self.inner.check(prompt, params, **options)
 
     def stream(self, prompt: Prompt, params: Params = None, **options: Unpack[RequestOptions]) -> Generator[Event]:
-        """One answer as it is decided: events of trace.py, the last of them `Done`."""
-        yield from self._loop.iterate(self.inner.stream(prompt, params, **options))  # keeps the engine
+        """One answer as it is decided: events of trace.py, the last of them `Done`.
+
+        What is wrong with the options is raised by the call itself, the rest where the events are read.
+        """
+        return self._iterate(self.inner.stream(prompt, params, **options))
 
     def map(
         self, prompts: Iterable[Prompt], params: Params = None, **options: Unpack[RequestOptions]
@@ -98,9 +102,11 @@ class Engine(Loadable):
         """Answer many prompts concurrently; answers come in the order of the prompts, as soon as they are there.
 
         In the place of a prompt that cannot be answered stands the error, which names its number; the others are
-        answered. What is wrong with all of them (ConfigError, ClosedError) is raised.
+        answered. What is wrong with all of them (ConfigError, ClosedError) is raised, by the call itself where it can
+        be seen there. Prompts are taken in the caller's thread, as there is room for them: behind a slow answer at most
+        twice `concurrency`.
         """
-        yield from self._loop.iterate(self.inner.map(prompts, params, **options))
+        return self._map(prompts, self.inner.backlog(prompts, params, **options))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for a coroutine of `inner`; an interrupt (Ctrl-C) cancels it and waits until it has cleaned up."""
@@ -117,6 +123,32 @@ class Engine(Loadable):
                 self._loop.run(self.inner.close())
             finally:
                 self._stop()
+
+    def _iterate(self, items: AsyncGenerator[T]) -> Generator[T]:
+        """An asynchronous generator, which is closed at the end."""
+
+        async def following() -> T | None:
+            return await anext(items, None)
+
+        try:
+            while (item := self._loop.run(following())) is not None:
+                yield item
+        finally:
+            with suppress(ClosedError):  # then it has been closed with the loop
+                self._loop.run(items.aclose())
+
+    def _map(self, prompts: Iterable[Prompt], backlog: Backlog) -> Generator[Answer | ParseEngineError]:
+        """As `Backlog.answers`, but an iterable that takes long, or uses the engine itself, holds nothing up."""
+        try:
+            for prompt in prompts:
+                self._loop.run(backlog.add(prompt))
+                while backlog.is_due:
+                    yield self._loop.run(backlog.first())
+            while backlog:
+                yield self._loop.run(backlog.first())
+        finally:
+            with suppress(ClosedError):
+                self._loop.run(backlog.close())
 
     def __enter__(self) -> Self:
         return self
@@ -145,40 +177,27 @@ class _Loop:
         Raises:
             ClosedError: the loop was stopped, before or meanwhile.
         """
-        ended = threading.Event()
+        result: Future[T] = Future()  # there when the task has ended, however it does
+        tasks: list[asyncio.Task[T]] = []
 
-        async def watched() -> T:
-            try:
-                return await work
-            finally:
-                ended.set()
+        def start() -> None:
+            tasks.append(self._loop.create_task(work))
+            tasks[0].add_done_callback(lambda task: _hand_over(task, result))
 
         with self._lock:
             if not self._is_open:
                 work.close()
                 raise ClosedError(CLOSED)
-            future = asyncio.run_coroutine_threadsafe(watched(), self._loop)
+            self._loop.call_soon_threadsafe(start)
         try:
-            return future.result()
-        except concurrent.futures.CancelledError:
+            return result.result()
+        except CancelledError:
             raise ClosedError(CLOSED) from None
         except KeyboardInterrupt:
-            if future.cancel():
-                ended.wait(_LONGEST_CLEANUP)
+            self._cancel(tasks)
+            with suppress(CancelledError, TimeoutError):
+                result.exception(_LONGEST_CLEANUP)
             raise
-
-    def iterate(self, items: AsyncGenerator[T]) -> Generator[T]:
-        """The same for an asynchronous generator, which is closed at the end."""
-
-        async def following() -> T | None:
-            return await anext(items, None)
-
-        try:
-            while (item := self.run(following())) is not None:
-                yield item
-        finally:
-            with suppress(ClosedError):  # then it has been closed with the loop
-                self.run(items.aclose())
 
     def stop(self) -> None:
         """Cancel what still runs, and end the thread."""
@@ -190,6 +209,21 @@ class _Loop:
         if self._thread is not threading.current_thread():  # a forgotten engine may be collected in its own thread
             self._thread.join(_LONGEST_CLEANUP)
 
+    def _cancel(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
+        """Cancel tasks of the loop, of which some may have yet to be made there."""
+        with suppress(RuntimeError):  # the loop is closed, and they with it
+            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+
     def _turn(self) -> None:
         with self._runner:  # which cancels what is left, closes generators that are left open, and then the loop
             self._runner.run(self._stopping.wait())
+
+
+def _hand_over(task: asyncio.Task[T], result: Future[T]) -> None:
+    """How a task has ended, to whom waits for it in another thread."""
+    if task.cancelled():
+        result.cancel()
+    elif (error := task.exception()) is not None:
+        result.set_exception(error)
+    else:
+        result.set_result(task.result())

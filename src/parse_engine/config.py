@@ -186,7 +186,8 @@ class ParseConfig(Checked):
     judge_suffix: str | None = None
     """Raw text put after a prefix instead of the suffix made from the chat template."""
     min_label_mass: float = 0.1
-    """A prefix is rejected, with a warning, when the labels' share of the verdict's probability is below this."""
+    """A prefix is rejected, with a warning, when the labels' share of the verdict's probability is below this; by a
+    calibrated judge too, if it asks for verdicts. Profiles promise something for 0.1 alone."""
 
     def __post_init__(self) -> None:
         self._check_types()

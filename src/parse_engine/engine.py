@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Self, Unpack
 
-from parse_engine.backends.base import Model
+from parse_engine.backends.base import Model, check_open
+from parse_engine.backlog import Backlog, cancel
 from parse_engine.clock import Clock, Phase
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.errors import (
@@ -69,10 +69,13 @@ class AsyncEngine(Loadable):
         Raises:
             ConfigError: an option is unknown, of the wrong type or out of range, or the profile is of other models.
             UnsupportedModelError: the target's tokenizer or template cannot carry the judge.
+            ClosedError: a model was closed, with another engine for instance.
         """
         check_engine_options(options)
         self.target = target
         self.drafter = drafter
+        for model in self._models:
+            check_open(model)
         self.profile = profile = read_profile(options.get("profile"))
         if profile is not None:
             profile.check(target, drafter)
@@ -108,53 +111,52 @@ class AsyncEngine(Loadable):
             BackendError: the target failed; the error names the phase and has the text so far.
             ClosedError: the engine was closed, before or meanwhile.
         """
-        return await self._result(self._start(Request.of(prompt, params, options)))
+        return await self._result(self._start(self._request(prompt, params, options)))
 
     def check(self, prompt: Prompt, params: Params = None, **options: Unpack[RequestOptions]) -> None:
         """Refuse what `generate` would refuse before the models are asked, with the same errors."""
-        self._check_open()
-        self.begin(self._as_promised(Request.of(prompt, params, options)))
+        self.begin(self._as_promised(self._request(prompt, params, options)))
 
-    async def stream(
-        self, prompt: Prompt, params: Params = None, **options: Unpack[RequestOptions]
-    ) -> AsyncGenerator[Event]:
-        """The same, as it is decided: events of trace.py, the last of them `Done`. Closing it ends the answer."""
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        task = self._start(Request.of(prompt, params, options), events.put_nowait)
-        task.add_done_callback(lambda _: events.put_nowait(None))
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-            yield Done(await self._result(task))
-        finally:
-            await cancel([task])
+    def stream(self, prompt: Prompt, params: Params = None, **options: Unpack[RequestOptions]) -> AsyncGenerator[Event]:
+        """The same, as it is decided: events of trace.py, the last of them `Done`. Closing it ends the answer.
 
-    async def map(
+        What is wrong with the options (ConfigError, ClosedError) is raised by the call itself, the rest where the
+        events are read.
+        """
+        return self._events(self._request(prompt, params, options))
+
+    def map(
         self, prompts: Iterable[Prompt], params: Params = None, **options: Unpack[RequestOptions]
     ) -> AsyncGenerator[Answer | ParseEngineError]:
         """Answer many prompts, `concurrency` at a time; answers come in the order of the prompts.
 
         In the place of a prompt that cannot be answered stands the error, which names its number; the others are
-        answered. What is wrong with all of them (ConfigError, ClosedError) is raised. Prompts are taken as there is
-        room for them: behind a slow answer at most twice `concurrency`.
+        answered. What is wrong with all of them (ConfigError, ClosedError) is raised, by the call itself where it can
+        be seen there. Prompts are taken as there is room for them: behind a slow answer at most twice `concurrency`.
+        """
+        return self.backlog(prompts, params, **options).answers(prompts)
+
+    def backlog(self, prompts: object, params: Params = None, **options: Unpack[RequestOptions]) -> Backlog:
+        """What `map` keeps its answers in. The prompts are for the caller to add.
+
+        Raises:
+            PromptError: they are one text, or no iterable.
+            ConfigError, ClosedError: as `map`.
         """
         if isinstance(prompts, str) or not isinstance(prompts, Iterable):
             raise PromptError(f"prompts is of type {type(prompts).__name__}; it must be a list, or another iterable.")
-        asked = Request.of("", params, options)
-        started: deque[asyncio.Task[Answer | ParseEngineError]] = deque()
-        try:
-            for number, prompt in enumerate(prompts, start=1):
-                started.append(asyncio.create_task(self._one_of_many(replace(asked, prompt=prompt), number)))
-                while len(running := [task for task in started if not task.done()]) >= self.concurrency:
-                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                while started and (started[0].done() or len(started) >= 2 * self.concurrency):
-                    yield await started[0]
-                    started.popleft()
-            while started:
-                yield await started[0]
-                started.popleft()
-        finally:
-            await cancel(started)
+        asked = self._request("", params, options)
+
+        async def answer(prompt: Prompt, number: int) -> Answer | ParseEngineError:
+            try:
+                return await self._result(self._start(replace(asked, prompt=prompt)))
+            except (ConfigError, ClosedError):
+                raise
+            except ParseEngineError as error:
+                error.prompt_number = number
+                return error
+
+        return Backlog(answer, self.concurrency)
 
     async def forget(self) -> bool:
         """Empty the models' prefix caches; for measuring, where no answer may profit from the one before.
@@ -190,6 +192,8 @@ class AsyncEngine(Loadable):
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError(CLOSED)
+        for model in self._models:  # another engine may have had them too
+            check_open(model)
 
     def _start(self, request: Request, listener: Callable[[Event], None] = lambda event: None) -> asyncio.Task[Answer]:
         """An answer under way, until it is done or `close` ends it."""
@@ -208,14 +212,28 @@ class AsyncEngine(Loadable):
                 raise ClosedError("the engine was closed before the answer was finished.") from None
             raise
 
-    async def _one_of_many(self, request: Request, number: int) -> Answer | ParseEngineError:
+    async def _events(self, request: Request) -> AsyncGenerator[Event]:
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        task = self._start(request, events.put_nowait)
+        task.add_done_callback(lambda _: events.put_nowait(None))
         try:
-            return await self._result(self._start(request))
-        except (ConfigError, ClosedError):
-            raise
-        except ParseEngineError as error:
-            error.prompt_number = number
-            return error
+            while (event := await events.get()) is not None:
+                yield event
+            yield Done(await self._result(task))
+        finally:
+            await cancel([task])
+
+    def _request(self, prompt: Prompt, params: Params, options: Mapping[str, Any]) -> Request:
+        """What is asked by the arguments of a call.
+
+        Raises:
+            ConfigError: an option is not allowed, or the method needs a drafter and there is none.
+            ClosedError: the engine was closed.
+        """
+        self._check_open()
+        request = Request.of(prompt, params, options)
+        self._model_of(self._as_promised(request).method)
+        return request
 
     def _as_promised(self, request: Request) -> Request:
         """The target answers alone where a profile promises nothing."""
@@ -398,14 +416,6 @@ async def _write(
                 break
     show(writer.text, whole=True)
     return finish
-
-
-async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """End tasks that nobody waits for any more, and wait until they have cleaned up."""
-    ended = list(tasks)
-    for task in ended:
-        task.cancel()
-    await asyncio.gather(*ended, return_exceptions=True)
 
 
 def _reseeded(params: SamplingParams) -> SamplingParams:

@@ -133,7 +133,7 @@ def judge_findings(judge: Judge, codec: Codec, config: ParseConfig) -> Iterator[
                 f"{codec.decode(ids[:1])!r}, with which other words begin as well",
                 "Calibrate (parse-engine calibrate), or use --judge likelihood.",
             )
-    if isinstance(judge, PromptJudge) and config.min_label_mass > 0:
+    if config.min_label_mass > 0:
         plain = where == "plain text"
         yield Finding(
             "warn" if plain else "ok",

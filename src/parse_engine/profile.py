@@ -165,7 +165,9 @@ class Profile:
         """
         promised = [each.setting for each in self.tried if each.promised]
         own = Setting(**{f.name: getattr(config, f.name) for f in fields(Setting)})
-        said = [] if own in promised and config.judge_suffix is None else ["these settings"]
+        # What is no part of a setting was at its default.
+        as_made = config.judge_suffix is None and config.min_label_mass == ParseConfig.min_label_mass
+        said = [] if own in promised and as_made else ["these settings"]
         for name in ("max_tokens", "temperature", "top_p"):
             if getattr(params, name) != self.sampling[name]:
                 said.append(f"another {name} than {self.sampling[name]:g}")

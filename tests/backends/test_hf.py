@@ -7,7 +7,7 @@ import dataclasses
 import gc
 import random
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ from parse_engine.backends import hf
 from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest
 from parse_engine.backends.hf import HFModel, pick_device
 from parse_engine.config import SamplingParams
-from parse_engine.errors import ConfigError, DeviceError
+from parse_engine.errors import ClosedError, ConfigError, DeviceError
 from parse_engine.models.resolve import resolve
 from parse_engine.prefix.layout import Layout, visible
 from parse_engine.text import Codec
@@ -279,6 +279,27 @@ def test_a_closed_model_frees_its_weights(target: HFModel) -> None:
     gc.collect()
     assert [weight() for weight in (*weights, keys) if weight() is not None] == []
     assert scores.labels is not None
+
+
+def test_a_closed_model_says_so(target: HFModel) -> None:
+    """It ended in a traceback, in the middle of an answer too."""
+    request = random_request(random.Random(9))
+    scores = verified(target, dataclasses.replace(request, signals=frozenset()))
+
+    async def closed_meanwhile() -> None:
+        async for _ in target.decode([1, 2, 3], GREEDY, 9, Usage()):
+            await target.close()
+
+    calls: list[Callable[[], object]] = [
+        lambda: asyncio.run(closed_meanwhile()),
+        lambda: decoded(target, [1, 2, 3], 3),
+        lambda: verified(target, request),
+        lambda: asyncio.run(target.forget()),
+        lambda: scores.agreeing(0),
+    ]
+    for call in calls:
+        with pytest.raises(ClosedError, match=f"the model {target.name} was closed"):
+            call()
 
 
 def test_devices() -> None:

@@ -40,7 +40,6 @@ SAME = {
         "<think>The answer is 3.</think>The answer is 47.",
         "$47",
         "The answer is $47.",
-        "The answer is 47€",
         "The answer is x = 47",
         "The answer is 12 + 35 = 47.",
         "The answer is 47%.",
@@ -54,7 +53,7 @@ SAME = {
     "a large number": ["1,234", "1234", "\\boxed{1{,}234}", "$1\\,234$", "The answer is $1,234.00.", "1234 dollars"],
     "millions": ["5 million", "The answer is $5,000,000.", "**5.0 million dollars**"],
     "five": ["5", "The answer is 5.", "1. Add them.\n2. That makes 5."],
-    "an area": ["49 m^2", "\\boxed{49\\,\\text{cm}^2}", "The answer is 49 cm²."],
+    "an area": ["49 cm^2", "\\boxed{49\\,\\text{cm}^2}", "The answer is 49 cm².", "49"],
     "a term": ["\\boxed{2x}", "The answer is $2x$."],
     "two": ["2", "So it is 2 apples."],
     "a list": ["1. Tea\n2. Milk\n5. Sugar"],
@@ -127,6 +126,70 @@ def test_one_answer_in_many_dressings(kind: str) -> None:
 def test_answers_of_different_kinds_differ(first: str, second: str) -> None:
     for one, other in itertools.product(SAME[first], SAME[second]):
         assert not same_answer(one, other), (one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2 hours 30 minutes", "2 hours 45 minutes"),
+        ("2 hours 30 minutes", "3 hours 30 minutes"),
+        ("2 hours 30 minutes", "2 hours"),
+        ("2 hours and 30 minutes", "30 minutes"),
+        ("5 feet 3 inches", "5 feet 4 inches"),
+        ("5 apples per 3 boxes", "5 apples per 4 boxes"),
+        ("5 apples per 3 boxes", "6 apples per 3 boxes"),
+        ("5 apples on 3 days in 2 boxes", "5 apples on 3 days"),
+        ("5 hours", "5 minutes"),
+        ("5 h", "5 min"),
+        ("3 km", "3 m"),
+        ("3 kilometres", "3 miles"),
+        ("60 km/h", "60 mph"),
+        ("\\boxed{3\\text{ kg}}", "3 grams"),
+        ("$5", "5 euros"),
+        ("$5", "5 cents"),
+        ("20 °C", "20 °F"),
+        ("A", "A dog"),
+        ("I", "I think so"),
+        ("B", "B vitamins"),
+        ("(B)", "B vitamins"),
+        ("B) 47 apples", "C) 47 apples"),
+        ("B) 47 apples", "47 apples"),
+    ],
+)
+def test_answers_that_look_alike_and_differ(one: str, other: str) -> None:
+    """All but the first number, units and what followed an option's letter were overlooked."""
+    for first, second in itertools.permutations((one, other)):
+        for dressing, others in itertools.product(("{}", "Answer: {}", "The answer is {}."), repeat=2):
+            assert not same_answer(dressing.format(first), others.format(second)), (dressing, others)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2 hours 30 minutes", "2 hrs and 30 min"),
+        ("5 hours", "5 h"),
+        ("5 hours", "5"),
+        ("3 kilometers", "3 km"),
+        ("60 miles per hour", "60 mph"),
+        ("60 miles per hour", "60 miles"),
+        ("5 dollars", "$5"),
+        ("5 lbs", "5 pounds"),
+        ("49 square feet", "49 ft^2"),
+        ("20 degrees Celsius", "20 °C"),
+        ("47 apples after 3 months", "47"),
+        ("48 hair clips", "48 clips"),
+        ("B) 47 apples", "B"),
+        ("B) 47 apples", "(B)"),
+        ("B. 47 apples", "B"),
+        ("B", "B because the others are wrong"),
+        ("A", "A, since it is right"),
+        ("B", "option B"),
+    ],
+)
+def test_answers_that_look_different_and_are_the_same(one: str, other: str) -> None:
+    for first, second in itertools.permutations((one, other)):
+        for dressing in ("{}", "Answer: {}", "The answer is {}"):
+            assert same_answer(dressing.format(first), second), dressing
 
 
 def test_percent_are_hundredths_too() -> None:

@@ -16,7 +16,7 @@ from parse_engine.calibration.fitting import NOTHING, fit, rows
 from parse_engine.calibration.guarantee import binomial_p_value
 from parse_engine.calibration.run import Promise, part, search
 from parse_engine.calibration.search import NEVER, Scored, crossed_scores, grid, in_order, score, simulate_all
-from parse_engine.config import BoundaryRule
+from parse_engine.config import BoundaryRule, ParseConfig
 from parse_engine.errors import ConfigError
 from parse_engine.prefix.draft import Draft
 from parse_engine.prefix.judges import Fit, FittedJudge, PromptJudge, Weights
@@ -139,6 +139,26 @@ def test_confidences_are_those_of_the_engine(fitted: Fit) -> None:
             scores = Scores(labels, case.logprobs, case.agrees, case.entropy)
             told = judge.confidences(draft, [case.ends[place] for place in places], scores)
             assert [each.p for each in told] == p
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_what_the_engine_rejects_for_want_of_a_verdict_the_simulation_rejects(fitted: Fit, asks: bool) -> None:
+    """Or the promise would be of other answers."""
+    chosen = fitted if asks else NEVER_FIT
+    case = next(case for case in CASES if len(case.ends) > 2)
+    assert case.labels is not None
+    silent = replace(case, labels=((0.05, 0.01), (0.05, 0.06), *case.labels[2:]))
+    least = ParseConfig().min_label_mass
+    for delta, p in score(silent, chosen, DELTAS).items():
+        draft = Draft("", (0,) * case.ends[-1], (), case.complete, case.drafted)
+        labels = tuple(silent.labels[place] for place in case.places(delta)) if silent.labels and asks else None
+        ends = [case.ends[place] for place in case.places(delta)]
+        told = FittedJudge(chosen, None).confidences(
+            draft, ends, Scores(labels, case.logprobs, case.agrees, case.entropy)
+        )
+        assert [each.counted(least) >= 0 for each in told] == [value >= 0 for value in p]
+        assert [value < 0 for value in p] == [asks and place == 0 for place in case.places(delta)]
+        assert [value for value in p if value >= 0] == [each.p for each in told if each.counted(least) >= 0]
 
 
 def test_what_a_judge_is_fitted_to_is_scored_by_fits_to_the_rest() -> None:

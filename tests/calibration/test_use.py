@@ -79,6 +79,14 @@ def test_given_settings_win_over_the_profile(codec: Codec) -> None:
     assert answer.trace.warnings == ("the profile promises nothing for these settings.",)
 
 
+@pytest.mark.parametrize("changes", [{"min_label_mass": 0.0}, {"judge_suffix": "x"}])
+def test_what_no_setting_has_was_at_its_default(changes: dict[str, Any]) -> None:
+    made = profile()
+    assert made.config is not None
+    config, params = dataclasses.replace(made.config, **changes), SamplingParams(max_tokens=60)
+    assert made.departures(config, params, "How many?", raw=False, thinking=None) == ["these settings"]
+
+
 def test_answers_that_are_drawn_are_not_what_was_promised(codec: Codec) -> None:
     engine = AsyncEngine(*models(codec), profile=profile())
     answer = asyncio.run(engine.generate("How many?", SamplingParams(max_tokens=60, temperature=0.7)))

@@ -38,6 +38,14 @@ class Wavering(ScriptedModel):
         return replace(scores, labels=((0.9, 0.1), *((0.002, 0.001),) * (len(request.boundaries) - 1)))
 
 
+class Silent(ScriptedModel):
+    """Tells nothing of the labels, which nobody asks for."""
+
+    async def verify(self, request: VerifyRequest, usage: Usage) -> Scores:
+        assert not request.suffixes
+        return replace(await super().verify(request, usage), labels=None)
+
+
 def verdict(
     config: ParseConfig, fits: Mapping[str, Fit] | None = None, model: type[ScriptedModel] = Reluctant
 ) -> Verdict:
@@ -72,7 +80,14 @@ def test_labels_with_enough_weight_are_no_warning() -> None:
 
 
 @pytest.mark.parametrize("judge", ["prompt", "fused"])
-def test_fitted_judges_have_learnt_what_little_weight_means(judge: str) -> None:
-    """It told users of a calibrated judge, whose promise holds, to take the likelihood judge, of which none is made."""
+def test_a_fitted_judge_is_no_exception(judge: str) -> None:
+    """It accepted what the target said nothing about, without a word, and so did the simulation of its promise."""
     given = verdict(ParseConfig.from_mapping({"judge": judge}), FITS)
-    assert (given.warnings, given.accepted) == ((), 18)
+    assert (given.accepted, len(given.warnings)) == (0, 1)
+    assert verdict(ParseConfig.from_mapping({"judge": judge}), FITS, Wavering).accepted > 0
+
+
+def test_a_fitted_judge_that_does_not_ask_needs_no_labels() -> None:
+    place = Weights(("place.share",), np.ones(1), 0.0)
+    given = verdict(ParseConfig(judge="likelihood"), {"likelihood": Fit(place, place)}, Silent)
+    assert (given.accepted, given.warnings) == (18, ())

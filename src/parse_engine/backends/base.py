@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parse_engine.config import SamplingParams
+from parse_engine.errors import ClosedError
 from parse_engine.text import Codec
 
 
@@ -96,6 +97,10 @@ class Model(Protocol):
     signals: frozenset[Signal]
     """What the back end can tell beyond tokens and verdicts."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed: then every call but `close` raises ClosedError."""
+
     def decode(
         self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, usage: Usage
     ) -> AsyncGenerator[int]:
@@ -111,4 +116,14 @@ class Model(Protocol):
         """Empty the prefix cache, so that the next call computes everything; whether that could be done."""
 
     async def close(self) -> None:
-        """Free what the model holds; no call may follow but another close, which does nothing."""
+        """Free what the model holds. A second call does nothing."""
+
+
+def check_open(model: Model) -> None:
+    """Refuse a model that was closed.
+
+    Raises:
+        ClosedError: so it was.
+    """
+    if model.closed:
+        raise ClosedError(f"the model {model.name} was closed, as engines close their models. Load it again.")

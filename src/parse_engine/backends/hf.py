@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from parse_engine.backends.agreement import find_agreement
-from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, run_of
+from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, check_open, run_of
 from parse_engine.backends.folder import check_here, context_length, named_ends, read_codec, reading, united
 from parse_engine.backends.head import Head, cache_option, find_decoder
 from parse_engine.backends.kv_cache import KVCache
@@ -60,7 +60,8 @@ class HFModel:
         self.codec = codec
         self.fingerprint = fingerprint or name
         self.computed_tokens = 0
-        self._model = model.train(False)
+        self.closed = False
+        self._loaded: PreTrainedModel | None = model.train(False)
         self._decoder = find_decoder(model)
         self._head = Head(model, self._decoder)
         self._cache_option = cache_option(self._decoder)
@@ -129,6 +130,12 @@ class HFModel:
             )
 
     @property
+    def _model(self) -> PreTrainedModel:
+        check_open(self)
+        assert self._loaded is not None
+        return self._loaded
+
+    @property
     def device(self) -> torch.device:
         device: torch.device = self._model.device
         return device
@@ -157,13 +164,15 @@ class HFModel:
         return scores
 
     async def forget(self) -> bool:
+        check_open(self)
         self.cache.reset()
         return True
 
     async def close(self) -> None:
+        self.closed = True
         self.cache.reset()
         nothing: Any = None
-        self._model = self._decoder = self._head = nothing
+        self._loaded = self._decoder = self._head = nothing
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # torch keeps what was freed, and other processes or engines could not have it
 
@@ -249,7 +258,7 @@ class HFModel:
         self.computed_tokens += tokens.shape[1]
         try:
             with _enough_memory(self.name, self.device):
-                return self._decoder(
+                return self._model.get_decoder()(  # type: ignore[no-untyped-call]
                     input_ids=tokens.to(self.device),
                     position_ids=positions.to(self.device),
                     attention_mask=mask,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest
+from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, check_open
 from parse_engine.backends.events import body, read_event
 from parse_engine.backends.folder import Ends, read_codec, read_config, read_ends, united
 from parse_engine.backends.server import Server, ServerError
@@ -58,6 +58,7 @@ class HTTPModel:
         self.prefix_caching = None if caching is None else caching == "True"
         told: dict[Signal, bool] = {"logprobs": wire.dialect.prompt_logprobs, "sampled": wire.dialect.sampled_logprobs}
         self.signals = frozenset(signal for signal, known in told.items() if known)
+        self.closed = False
         self._server = server
         self._wire = wire
 
@@ -105,6 +106,7 @@ class HTTPModel:
     async def decode(
         self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, usage: Usage
     ) -> AsyncGenerator[int]:
+        check_open(self)
         server = self._server
         if unheard := self._wire.unheard(params.stop):
             raise ConfigError(
@@ -161,6 +163,7 @@ class HTTPModel:
                 usage.computed_tokens += len(tokens) - cached + number - 1
 
     async def verify(self, request: VerifyRequest, usage: Usage) -> Scores:
+        check_open(self)
         server, wire = self._server, self._wire
         base = [*request.prompt, *request.draft]
         usage.verify_passes += 1
@@ -186,9 +189,11 @@ class HTTPModel:
 
     async def forget(self) -> bool:
         """Only vLLM servers in development mode (VLLM_SERVER_DEV_MODE=1) can; elsewhere nothing happens."""
+        check_open(self)
         return await self._server.reset_cache()
 
     async def close(self) -> None:
+        self.closed = True
         await self._server.close()
 
 

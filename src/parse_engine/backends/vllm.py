@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, run_of
+from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, check_open, run_of
 from parse_engine.backends.folder import read_codec, read_ends, united
 from parse_engine.backends.pump import Group, Pump, StepEngine
 from parse_engine.config import SamplingParams
@@ -42,6 +42,7 @@ class VLLMModel:
         self.context_length = int(config.model_config.max_model_len) - 1  # a verdict is one more token
         self.concurrency = int(config.scheduler_config.max_num_seqs)
         self.block_size = int(config.cache_config.block_size)
+        self.closed = False
         self._engine = engine
         self._pump = pump
         # Chosen ids and speculative decoding do not go together (vLLM issue 42592): then the most probable must do.
@@ -73,6 +74,7 @@ class VLLMModel:
     async def decode(
         self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, usage: Usage
     ) -> AsyncGenerator[int]:
+        check_open(self)
         sampling = _sampling(
             max_tokens=max_tokens,
             temperature=params.temperature,
@@ -97,6 +99,7 @@ class VLLMModel:
                     yield token
 
     async def verify(self, request: VerifyRequest, usage: Usage) -> Scores:
+        check_open(self)
         base = [*request.prompt, *request.draft]
         reading = _reading(request, self.block_size) if request.signals else []
         # The longest prefix first: the others find its blocks in the same step.
@@ -132,9 +135,11 @@ class VLLMModel:
         return [outputs[number] for number in range(len(asked))]
 
     async def forget(self) -> bool:
+        check_open(self)
         return bool(await asyncio.wrap_future(self._pump.call(lambda: self._engine.core.reset_prefix_cache())))
 
     async def close(self) -> None:
+        self.closed = True
         await asyncio.shield(asyncio.wrap_future(self._pump.call(lambda: self._pump.remove(self._engine))))
 
 

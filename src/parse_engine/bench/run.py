@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
+from parse_engine.backlog import cancel
 from parse_engine.bench.batches import Batch, cut, interleave
 from parse_engine.bench.directory import Key, Run, note_models
 from parse_engine.bench.provenance import describe, peak_memory
@@ -25,7 +26,6 @@ from parse_engine.bench.records import ANSWERS_FILE, Record, write_records
 from parse_engine.bench.report.summary import Summary, summarize, to_plain
 from parse_engine.bench.tasks.base import Grade, Question
 from parse_engine.config import SamplingParams
-from parse_engine.engine import cancel
 from parse_engine.errors import ConfigError, PromptError
 from parse_engine.trace import Answer
 

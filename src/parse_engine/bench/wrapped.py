@@ -19,6 +19,10 @@ class WrappedModel:
         self.block_size = model.block_size
         self._model = model
 
+    @property
+    def closed(self) -> bool:
+        return self._model.closed
+
     async def verify(self, request: VerifyRequest, usage: Usage) -> Scores:
         return await self._model.verify(request, usage)
 

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from parse_engine.backends.base import Scores, Signal, Usage
+from parse_engine.backlog import cancel
 from parse_engine.bench.run import progress_bar
 from parse_engine.bench.tasks.base import Question, Task
 from parse_engine.calibration.agreement import same_answer
 from parse_engine.calibration.cases import Case, Cases, Outcome
 from parse_engine.config import ParseConfig, SamplingParams
-from parse_engine.engine import AsyncEngine, cancel
+from parse_engine.engine import AsyncEngine
 from parse_engine.errors import BackendError, ConfigError, PromptError
 from parse_engine.flight import Flight
 from parse_engine.prefix.draft import Draft

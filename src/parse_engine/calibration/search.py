@@ -21,7 +21,7 @@ from parse_engine.calibration.cases import FULL_ONLY, Case
 from parse_engine.calibration.costs import Costs, reads_tokens
 from parse_engine.calibration.fitting import FOLDS, fit, of_cases, rows
 from parse_engine.calibration.guarantee import binomial_p_value, fixed_sequence
-from parse_engine.config import BoundaryRule, Judge
+from parse_engine.config import BoundaryRule, Judge, ParseConfig
 from parse_engine.prefix.features import Values
 from parse_engine.prefix.judges import Fit
 from parse_engine.profile import Setting, Tried
@@ -29,6 +29,8 @@ from parse_engine.profile import Setting, Tried
 LEVELS = 12
 """Thresholds of each kind in the grid, besides the one that nothing passes."""
 NEVER = 1.0
+REJECTED = -1.0
+"""The confidence of what passes no threshold: there is no prefix, or the target gave it no verdict."""
 RULES: tuple[BoundaryRule, ...] = ("first-failure", "last-success")
 
 Scored = Mapping[int, list[float]]
@@ -57,13 +59,16 @@ class Simulated:
 
 
 def score(case: Case, fitted: Fit, deltas: Sequence[int]) -> Scored:
-    """The judge's confidences of a case's prefixes, as the engine would have them."""
+    """The judge's confidences of a case's prefixes, as the engine would have them with its default least label mass."""
     scored: dict[int, list[float]] = {}
     for delta in (FULL_ONLY, *deltas):
         found = case.features(delta)
         p = fitted.prefix.confidences(found)
         if case.complete:
             p[-1] = fitted.full.confidences(found)[-1]
+        if fitted.asks and case.labels is not None:
+            masses = np.array([sum(case.labels[place]) for place in case.places(delta)])
+            p[masses < ParseConfig.min_label_mass] = REJECTED
         scored[delta] = p.tolist()
     return scored
 
@@ -104,7 +109,7 @@ class Table:
     """What comes of C cases under one delta; N is the most prefixes that a case has. Cases with fewer are filled up."""
 
     p: Values
-    """[C, N] confidences; -1, which passes no threshold, where there is no prefix."""
+    """[C, N] confidences; `REJECTED` where there is no prefix."""
     full: NDArray[np.bool_]
     """[C, N] whether a prefix is a full answer."""
     outcomes: Values
@@ -117,7 +122,7 @@ def table(delta: int, cases: Sequence[Case], scored: Sequence[Scored], fitted: F
     """Everything that settings with this delta need; they differ in how many prefixes of a case they accept."""
     places = [case.places(delta) if case.judged else [] for case in cases]
     most = max(map(len, places), default=0)
-    p, full = np.full((len(cases), most), -1.0), np.zeros((len(cases), most), dtype=bool)
+    p, full = np.full((len(cases), most), REJECTED), np.zeros((len(cases), most), dtype=bool)
     outcomes = np.zeros((len(cases), most + 1, 7))
     for at, (case, own, its) in enumerate(zip(cases, scored, places, strict=True)):
         if its:

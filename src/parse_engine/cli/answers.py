@@ -53,7 +53,7 @@ def _followed(engine: Engine, entry: Entry, settings: GenerateSettings) -> Outco
 
 def _together(engine: Engine, entries: Sequence[Entry], settings: GenerateSettings) -> Generator[tuple[Entry, Outcome]]:
     """All are in the engine's queue at once; what is not yet answered ends when nobody takes more."""
-    from parse_engine.engine import cancel
+    from parse_engine.backlog import cancel
 
     Task = asyncio.Task[tuple[Entry, Outcome]]
     done: asyncio.Queue[Task] = asyncio.Queue()

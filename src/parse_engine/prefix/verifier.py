@@ -62,10 +62,8 @@ class Verifier:
         request = self._judge.request(context, draft, ends)
         scores = await self._target.verify(request, usage)
         confidences = self._judge.confidences(draft, ends, scores)
-        # A fitted judge has learnt what the labels mean, however little they weigh; what was promised of it holds.
-        least = config.min_label_mass if isinstance(self._judge, PromptJudge) else 0.0
         prefixes = accepted_prefixes(
-            [c.counted(least) for c in confidences],
+            [c.counted(config.min_label_mass) for c in confidences],
             threshold=config.threshold,
             full_threshold=config.full_threshold,
             rule=config.boundary_rule,
@@ -77,7 +75,7 @@ class Verifier:
             BoundaryVerdict(end, c.p, c.label_mass, accepted=end <= accepted)
             for end, c in zip(ends, confidences, strict=True)
         )
-        return Verdict(verdicts, accepted, committed, _mass_warning(confidences, least))
+        return Verdict(verdicts, accepted, committed, _mass_warning(confidences, config.min_label_mass))
 
 
 def check_told(judge: str, wanted: frozenset[Signal], model: str, told: frozenset[Signal]) -> None:

@@ -11,6 +11,7 @@ import re
 from parse_engine.bench.graders.boxed import last_boxes, without_mentions
 from parse_engine.bench.graders.notation import plain
 from parse_engine.bench.graders.text import after_thinking
+from parse_engine.bench.graders.units import unit_behind
 
 FENCE = "```"
 """What fenced code begins with, here too: white space apart, code is compared letter by letter."""
@@ -47,6 +48,11 @@ _BOLD = re.compile(r"\*\*([^*\n]*[^*\n:])\*\*")
 _CHOSEN = re.compile(r"\b(?:option|choice)\s(\(?[A-J]\)?)(?!\w)")
 _MARKER = re.compile(r"^\s*\d+[.)]\s+(?=\S)")
 _ONLY_NUMBERS = re.compile(r"(?:[\W\d_]|\b(?:and|or|to)\b)+")
+_OPTION = re.compile(r"^\W{0,3}[A-J](?:\)|[.:](?=\s*[-$€£\d]))\s")
+_PHRASE = re.compile(
+    r"[-+$€£¥]{0,2}\.?\d(?!.*(?:=|\b(?:is|are|was|were|makes?|gives?|equals?|leaves?|has|have)\b))"
+)  # no verb
+_JOINT = re.compile(r"\s?,?\s?(?:and\s)?")
 _EQUALS = re.compile(r"=([^=\n]*[\d\\][^=\n]*)$")
 _INSIDE = r"[^$=\n]{0,200}?\\[a-z][^$=\n]{0,200}?"
 _FORMULA = re.compile(rf"\$\$?{_INSIDE}\$\$?|\\\({_INSIDE}\\\)|\\\[{_INSIDE}\\\]")
@@ -67,7 +73,8 @@ def stated(text: str) -> str:
 
     By the first of these that the text has, and of several the last: boxes; what stands behind `####` at the end, or
     behind words like `answer:` or `the answer is`, unless code follows; fenced code; in the last line bold text or
-    `option B`; in the last two lines a formula, what stands behind `=`, a list of numbers, or a number. Else it is the
+    `option B`, or the line itself where it is an option, or the only line and a number with words but no verb; in the
+    last two lines a formula, what stands behind `=`, a list of numbers, or a number with its unit. Else it is the
     whole text.
     """
     answer = _OPENING.sub(r"\1", after_thinking(text)).strip()
@@ -101,6 +108,10 @@ def _in_last_lines(answer: str) -> str | None:
         return str(bold[-1])
     if lines and (options := _CHOSEN.findall(lines[-1])):
         return str(options[-1])
+    if lines and _OPTION.match(lines[-1]) and not _OPTION.match(lines[0] if len(lines) > 1 else ""):
+        return lines[-1]
+    if lines == [answer] and _PHRASE.match(answer):
+        return answer
     for written in (_MARKER.sub("", line) for line in reversed(lines)):
         if formulas := _FORMULA.findall(written):
             return str(formulas[-1])
@@ -110,5 +121,19 @@ def _in_last_lines(answer: str) -> str | None:
         if _ONLY_NUMBERS.fullmatch(line) and any(map(str.isdigit, line)):
             return line
         if numbers := list(NUMBER.finditer(line)):
-            return numbers[-1][0]
+            return _last_quantity(line, numbers)
     return None
+
+
+def _last_quantity(line: str, numbers: list[re.Match[str]]) -> str:
+    """The last number of a line with its unit, and with those before it that are one quantity with it: 2 h 30 min."""
+    first = len(numbers) - 1
+    while first and joined(line, numbers[first - 1], numbers[first]):
+        first -= 1
+    return line[numbers[first].start() : unit_behind(line, numbers[-1].end())[1]]
+
+
+def joined(line: str, number: re.Match[str], following: re.Match[str]) -> bool:
+    """Whether there is but a unit between two numbers, which are one quantity then."""
+    unit, end = unit_behind(line, number.end())
+    return bool(unit) and _JOINT.fullmatch(line, end, following.start()) is not None

@@ -18,6 +18,13 @@ from parse_engine.bench.report.summary import BASELINE, accuracy_difference
 
 CIRCUMSTANCES = ("machine", "versions", "settings", "params", "tasks")
 """What two runs must share for their figures to be compared without a warning."""
+SAME_ACCURACY = 0.02
+"""Accuracies are the same where the whole interval of their difference is no wider to either side."""
+SAME_SPEED = 0.05
+"""Speeds are the same where the whole interval of their ratio lies so near to 1, and differ only where all of it lies
+farther away: the speed over the target itself drifts by some percent between runs, which intervals over questions do
+not know."""
+NOT_TOLD = "not told apart"
 
 
 @dataclass(frozen=True)
@@ -39,15 +46,16 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """What the intervals tell from no change, or what they find the same; empty where there is none."""
-        accuracy = _side(self.accuracy_diff_ci, 0.0, "worse", "better")
-        speed = _side(self.speed_ratio_ci, 1.0, "slower", "faster")
-        changed = [word for word in (accuracy, speed) if word not in ("", "same")]
-        if changed:
-            return ", ".join(changed)
-        if accuracy and speed:
-            return "same"
-        return "same accuracy" if accuracy else "same speed" if speed else ""
+        """What changed by the intervals, what did not, and what they do not tell; empty where there is none."""
+        margin = 1 / (1 + SAME_SPEED), 1 + SAME_SPEED
+        accuracy = _side(self.accuracy_diff_ci, (0.0, 0.0), (-SAME_ACCURACY, SAME_ACCURACY), "worse", "better")
+        speed = _side(self.speed_ratio_ci, margin, margin, "slower", "faster")
+        if accuracy == speed:  # both are the same, or nothing is told of either
+            return accuracy
+        words = [accuracy, speed]
+        for at, name in enumerate(("accuracy", "speed")):
+            words[at] = {"same": f"same {name}", NOT_TOLD: f"{name} {NOT_TOLD}"}.get(words[at], words[at])
+        return ", ".join(filter(None, words))
 
     def to_dict(self) -> dict[str, Any]:
         figures = asdict(self)
@@ -111,11 +119,17 @@ def differences(run: Run, other: Run) -> list[str]:
     return lines
 
 
-def _side(interval: stats.Interval | None, unchanged: float, below: str, above: str) -> str:
-    """On which side of no change an interval lies; empty without one."""
+def _side(
+    interval: stats.Interval | None, between: stats.Interval, same: stats.Interval, below: str, above: str
+) -> str:
+    """On which side of what lies between an interval is, or whether it is within what counts as the same."""
     if interval is None:
         return ""
-    return above if interval[0] > unchanged else below if interval[1] < unchanged else "same"
+    if interval[0] > between[1]:
+        return above
+    if interval[1] < between[0]:
+        return below
+    return "same" if same[0] <= interval[0] and interval[1] <= same[1] else NOT_TOLD
 
 
 def _speed_change(pairs: Sequence[Pair], now: Group, then: Group) -> tuple[float | None, stats.Interval | None]:

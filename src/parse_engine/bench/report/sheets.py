@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from parse_engine.bench.report.compare import SAME_ACCURACY, SAME_SPEED, Change
 from parse_engine.bench.report.pairs import TOO_FEW
 from parse_engine.bench.report.stats import Interval
 from parse_engine.bench.report.summary import BASELINE, CategorySummary, MethodSummary
-
-if TYPE_CHECKING:
-    from parse_engine.bench.report.compare import Change
 
 MISSING = "-"
 INTERVAL = "with the 95 % interval over questions alone"
@@ -38,7 +35,8 @@ NOTES = {
 CHANGE_NOTES = {
     "difference": f"percentage points against the other run, {INTERVAL}",
     "speed": f"the speed over the target in this run over that in the other one, {INTERVAL}",
-    "verdict": "on which side of no change the intervals lie; what sets whole runs apart is not in them",
+    "verdict": f"same: the whole interval lies within {100 * SAME_ACCURACY:g} points, or {SAME_SPEED:.0%} of the "
+    f"speed; slower and faster: all of it lies beyond these {SAME_SPEED:.0%}",
 }
 
 
