@@ -283,6 +283,7 @@ class HFModel:
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """[..., V] logits of hidden states [..., d]."""
+        check_open(self)
         return self._head(hidden)
 
     def _own_logits(self, tokens: Sequence[int]) -> Tensor:
