@@ -258,7 +258,7 @@ class HFModel:
         self.computed_tokens += tokens.shape[1]
         try:
             with _enough_memory(self.name, self.device):
-                return self._model.get_decoder()(  # type: ignore[no-untyped-call]
+                return self._decoder(
                     input_ids=tokens.to(self.device),
                     position_ids=positions.to(self.device),
                     attention_mask=mask,
