@@ -10,7 +10,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from parse_engine.backends.hf import HFModel
@@ -40,6 +40,19 @@ def byte_tokenizer(
     tokenizer.add_tokens([*labels, *merged])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", name_or_path="tiny")
     fast.chat_template = template
+    return fast
+
+
+def ascii_tokenizer(lower: bool = False) -> PreTrainedTokenizerFast:
+    """A token for each ASCII character and none for others, which are lost; with `lower` none for capitals either."""
+    characters = [chr(code) for code in [10, *range(32, 127)]]
+    tokenizer = Tokenizer(models.BPE({"<unk>": 0} | {c: n for n, c in enumerate(characters, 1)}, [], unk_token="<unk>"))
+    tokenizer.decoder = decoders.Fuse()
+    if lower:
+        tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.add_special_tokens(["<unk>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<|end|>")
+    fast.chat_template = CHATML
     return fast
 
 

@@ -135,6 +135,8 @@ class Front(ThreadingHTTPServer):
         self.open = 0
         """Completions in hand."""
         self.connections = 0
+        self.hanging: Callable[[], None] = lambda: None
+        """Called again and again while a client waits in vain."""
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -222,6 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _hang(self) -> None:
         while not self._client_is_gone():
+            self.server.hanging()
             time.sleep(0.01)
         raise BrokenPipeError
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,29 @@ def test_what_cannot_be_written_whole_leaves_what_was_there(tmp_path: Path, monk
         write_atomically(file, "new")
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_two_threads_write_two_files_of_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They used one file on the way, and one of them found it gone, or got what the other had written."""
+    both = threading.Barrier(2, timeout=600)
+    write_bytes = Path.write_bytes
+
+    def write(self: Path, data: bytes) -> int:
+        count = write_bytes(self, data)
+        both.wait()
+        return count
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda name: write_atomically(tmp_path / name, name), ["a", "b"]))
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "a", "b": "b"}
+
+
+def test_what_is_there_on_the_way_has_the_name_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(Path, "replace", lambda self, _: seen.append(self.name))
+    write_atomically(tmp_path / "answers.jsonl", "x")
+    assert seen[0].startswith(".answers.jsonl.")
 
 
 def test_a_device_stays_one() -> None:

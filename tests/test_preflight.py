@@ -69,7 +69,7 @@ def test_servers_are_asked_as_they_will_be_when_the_models_are_loaded(monkeypatc
     def connect(url: str, **how: Any) -> SimpleNamespace:
         asked.append({"url": url, **how})
         known = {"prefix_caching": None, "block_size": 1, "context_length": 99, "signals": frozenset()}
-        return SimpleNamespace(name="m", fingerprint="m", codec=Codec(byte_tokenizer()), **known)
+        return SimpleNamespace(name="m", fingerprint="m", ends={}, codec=Codec(byte_tokenizer()), **known)
 
     monkeypatch.setattr(HTTPModel, "connect", connect)
     options: LoadOptions = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from parse_engine import Engine
 from parse_engine.errors import PromptError
 from parse_engine.prompt import ROLES, encode
 from parse_engine.text import Codec
@@ -66,3 +67,42 @@ def test_other_contents_are_refused(content: Any) -> None:
         PromptError, match=r"chat message 1 has no text as its 'content'.* of type 'text', and of no other"
     ):
         encode(model(), [{"role": "user", "content": content}])
+
+
+PARTS = (
+    "{% for m in messages %}<|{{ m['role'] }}|>{% for p in m['content'] | selectattr('type', 'equalto', 'text') %}"
+    "{{ p['text'] }}{% endfor %}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+FIRST_PART = (
+    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'][0]['text'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+USERS_PARTS = PARTS.replace(
+    "{% for p in", "{% if m['role'] != 'user' %}{{ m['content'] }}{% else %}{% for p in"
+).replace("{% endfor %}<|end|>", "{% endfor %}{% endif %}<|end|>")
+TOLD = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": [{"type": "text", "text": "What is"}, {"type": "text", "text": "2 + 2?"}]},
+    {"role": "assistant", "content": "4"},
+    {"role": "user", "content": "And 3 + 3?"},
+]
+
+
+@pytest.mark.parametrize("template", [PARTS, FIRST_PART, USERS_PARTS])
+@pytest.mark.parametrize("prompt", ["How many?", TOLD])
+def test_templates_that_take_contents_in_parts_get_parts(template: str, prompt: Any) -> None:
+    """Given a text they left it out: the prompt was the same whatever was asked."""
+    own, usual = model(template), model()
+    assert encode(own, prompt) == encode(usual, prompt)
+    assert own.codec.turn_end == usual.codec.turn_end
+    with Engine(own, own) as engine:  # the judge's question too
+        assert "answer" in engine.target.codec.decode(engine.inner.verifier._judge.full_suffix)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("template", ["<|user|>What?<|end|><|assistant|>", "{{ messages[0]['text'] }}<|assistant|>"])
+@pytest.mark.parametrize("options", [{"method": "target"}, {"method": "draft"}, {}])
+def test_a_question_that_the_template_swallows_is_refused(template: str, options: Any) -> None:
+    with Engine(model(template), model(template), {"judge": "likelihood"}) as engine:
+        for prompt in ("How many?", [{"role": "user", "content": [{"type": "text", "text": "How many?"}]}]):
+            with pytest.raises(PromptError, match="leaves out chat message 1, of the role 'user'"):
+                engine.generate(prompt, **options)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import pytest
@@ -9,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from parse_engine import Engine, ParseConfig, SamplingParams
 from parse_engine.prefix.draft import Draft
 from parse_engine.text import Codec, Writer
-from tests.conftest import byte_tokenizer
+from tests.conftest import ascii_tokenizer, byte_tokenizer
 from tests.scripted import ScriptedModel
 
 
@@ -68,6 +69,19 @@ def test_offsets_mark_whole_characters_only(codec: Codec) -> None:
     text, ends = codec.read(tokens)
     assert text == "aé😀b"
     assert ends == [1, None, 2, None, None, None, 3, 4]
+
+
+def test_a_text_that_is_too_long_is_told_by_us_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """A warning of the tokenizer's library stood before our error."""
+    tokenizer = byte_tokenizer()
+    tokenizer.model_max_length = 4
+    monitored = logging.getLogger("transformers")
+    monitored.propagate, before = True, monitored.propagate
+    try:
+        assert len(Codec(tokenizer).encode("longer than four", special=True)) > 4
+    finally:
+        monitored.propagate = before
+    assert not caplog.records
 
 
 def test_special_tokens_have_no_text(codec: Codec) -> None:
@@ -174,3 +188,70 @@ def test_stable_text_is_never_taken_back(codec: Codec) -> None:
     assert writer.stable == "xx"
     writer.push(codec.encode("D")[0])
     assert (writer.text, writer.stable) == ("xx", "xx")
+
+
+@pytest.mark.parametrize(
+    ("stops", "text"),
+    [
+        (["<|user|>"], "one"),
+        (["ne<|user|>"], "o"),
+        (["<|user|>t"], "one"),
+        (["<|user|>two<|system|>"], "one"),
+        (["o<|system|>"], "onetw"),
+        (["wo<|system|>thr", "ee"], "onet"),
+        (["<|system|>"], "onetwo"),
+        (["<|assistant|>", "<|user|>s"], "onetwothree"),
+        (["<|end|>"], "onetwothree"),
+        (["twothree"], "one"),
+    ],
+)
+def test_a_stop_text_may_name_special_tokens(codec: Codec, stops: list[str], text: str) -> None:
+    """They have no text, so such a stop text was ignored in silence."""
+    assert write(codec, "one<|user|>two<|system|>three", stops).text == text
+
+
+@pytest.mark.parametrize("method", ["parse", "target", "draft"])
+@pytest.mark.parametrize("other", [byte_tokenizer(), byte_tokenizer(merged=("one",))])
+def test_an_answer_stops_at_a_special_token(codec: Codec, method: str, other: PreTrainedTokenizerFast) -> None:
+    target, drafter = (ScriptedModel(each, "one<|user|>two") for each in (codec, Codec(other)))
+    with Engine(target, drafter) as engine:
+        answer = engine.generate("?", stop=["<|user|>"], method=method)  # type: ignore[call-overload]
+        assert (answer.text, answer.finish_reason) == ("one", "stop")
+        assert engine.generate("?", stop=["<|system|>"], method=method).text == "onetwo"  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "lower"),
+    [
+        ("So x is 5.", "So x is 5.", False),
+        ("A naïve one.", "A na", False),
+        ("x ≤ 5, so 3 → 4", "x ", False),
+        ("答案是七", "", False),
+        ("the answer is B.", "the answer is ", True),
+        ("x\ty", "x", False),
+        ("", "", False),
+    ],
+)
+@pytest.mark.parametrize("stop", [[], ["zz"]])
+def test_a_draft_is_cut_where_the_targets_tokens_cannot_write_it(
+    codec: Codec, text: str, kept: str, lower: bool, stop: list[str]
+) -> None:
+    """What they could not write was dropped in silence, or written otherwise: "naïve" became "nave"."""
+    target = ScriptedModel(Codec(ascii_tokenizer(lower)), "the target's own words, and a few more of them.")
+    with Engine(target, ScriptedModel(codec, text), ParseConfig(judge="likelihood")) as engine:
+        answer = engine.generate("?", stop=stop)
+    assert answer.trace.draft_text == answer.trace.committed_text == kept
+    assert bool(answer.trace.warnings) == (kept != text)
+    assert answer.text == (kept if kept == text and text else kept + target.codec.decode(target.answer[len(kept) :]))
+    if text != kept:
+        said = "is cut: the target's tokens cannot write" if kept else "is not kept: the target's tokens cannot write"
+        assert said in answer.trace.warnings[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_draft_may_begin_with_a_space(codec: Codec, kind: str) -> None:
+    target = Codec(sentencepiece_tokenizer(kind))
+    for text in (" three four", "three", "   x", " naïve"):
+        tokens, lost = target.carry(text)
+        assert lost == ""
+        assert target.decode(tokens).lstrip(" ") == text.lstrip(" ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import tomllib
 import types
 import typing
@@ -73,8 +73,9 @@ class Checked:
 
     def _check_range(self, name: str, low: float, high: float | None = None) -> None:
         value = getattr(self, name)
-        if not low <= value <= (math.inf if high is None else high) or math.isinf(value):
-            allowed = f"in [{low:g}, {high:g}]" if high is not None else f"at least {low:g}"
+        if not low <= value <= (sys.float_info.max if high is None else high):
+            finite = "" if value < low else "a finite number, "
+            allowed = f"in [{low:g}, {high:g}]" if high is not None else f"{finite}at least {low:g}"
             raise ConfigError(f"{name} is {value!r}; it must be {allowed}.")
 
 
@@ -114,7 +115,7 @@ def _describe(hint: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " or ".join(dict.fromkeys(_describe(part) for part in typing.get_args(hint)))
     if origin in (tuple, list):
-        return f"a list of {_describe(typing.get_args(hint)[0])}"
+        return f"a list of {_describe(typing.get_args(hint)[0]).removeprefix('a ')}s"
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "nothing"}
     names[Mapping] = "a mapping"
     return names.get(origin or hint, f"a {hint.__name__}" if isinstance(hint, type) else str(hint))

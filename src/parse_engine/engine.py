@@ -29,6 +29,7 @@ from parse_engine.prefix.verifier import Verdict, Verifier
 from parse_engine.prompt import Prompt
 from parse_engine.request import Params, Request, RequestOptions
 from parse_engine.text import Writer
+from parse_engine.thinking import Telling, split
 from parse_engine.trace import (
     Answer,
     Committed,
@@ -44,6 +45,7 @@ from parse_engine.trace import (
 
 NO_PROMISE = "the profile promises nothing for any setting, so the target answers alone."
 
+CUT_OFF = "the answer was cut off while the model was thinking, so there is none. Raise max_tokens."
 
 CLOSED = "the engine was closed. Make another one."
 
@@ -273,6 +275,8 @@ class AsyncEngine(Loadable):
         method, model = request.method, self._model_of(request.method)
         answer = Writer(model.codec, request.params.stop, after=context if request.raw else ())
         draft, verdict = NO_DRAFT, Verdict()
+        opened = model.codec.opened(context)
+        telling = Telling(opened)
         finish: FinishReason | None = None
         try:
             if method == "parse":
@@ -284,14 +288,19 @@ class AsyncEngine(Loadable):
                 for token in draft.tokens[: verdict.committed]:
                     answer.push(token)
                 finish = "stop" if answer.stopped else _finish_of_kept(draft, verdict, flight.max_tokens)
-                flight.emit(Committed(answer.text if finish else answer.stable))
+                kept = answer.text if finish else answer.stable
+                new = telling.more(kept, whole=finish is not None)
+                flight.emit(Committed(new.text, new.thinking or "", len(kept)))
             committed, committed_text = len(answer.tokens), answer.text
             if finish is None:
                 phase: Phase = "draft" if method == "draft" else "continue"
-                finish = await _write(flight, phase, model, context, answer, Continuing)
+                finish = await _write(flight, phase, model, context, answer, telling)
         except BackendError as error:
-            error.phase, error.text = clock.phase, answer.stable
+            error.phase, error.text = clock.phase, split(answer.stable, opened).text
             raise
+        parts = split(answer.text, opened)
+        if parts.thinking and not parts.text and finish == "length":
+            flight.warnings.append(CUT_OFF)
         alone = method == "draft"  # then the whole answer is a draft
         trace = Trace(
             method=method,
@@ -307,7 +316,7 @@ class AsyncEngine(Loadable):
             seconds=clock.seconds(),
             warnings=(*flight.warnings, *verdict.warnings),
         )
-        return Answer(answer.text, finish, len(context), len(answer.tokens), trace)
+        return Answer(parts.text, finish, len(context), len(answer.tokens), trace, parts.thinking)
 
     async def draft(self, flight: Flight) -> Draft:
         """The drafter's answer in the target's tokens: all of it, or what it has when the drafter fails or is slow."""
@@ -316,7 +325,7 @@ class AsyncEngine(Loadable):
         written = Writer(drafter.codec, flight.request.params.stop, after)
         try:
             async with asyncio.timeout(self.draft_timeout):
-                finish = await _write(flight, "draft", drafter, flight.drafters_context, written, Drafting)
+                finish = await _write(flight, "draft", drafter, flight.drafters_context, written)
         except (BackendError, DeviceError, TimeoutError) as error:
             why = str(error) or f"the draft took longer than {self.draft_timeout:g} s."
             if not written.tokens:
@@ -328,7 +337,14 @@ class AsyncEngine(Loadable):
             finish = "length"
         # A stop string may end inside a token, and another tokenizer has other tokens: then the text is what counts.
         keep_ids = self._same_tokens and not written.stopped and max(written.tokens, default=0) < codec.size
-        tokens = written.tokens if keep_ids else codec.encode_after(written.text, flight.context if raw else ())
+        tokens, lost = written.tokens, ""
+        if not keep_ids:
+            tokens, lost = codec.carry(written.text, flight.context if raw else ())
+        if lost.strip(" "):
+            kept, where = ("is cut", "goes on") if tokens else ("is not kept", "begins")
+            flight.warnings.append(
+                f"the draft {kept}: the target's tokens cannot write {lost[:20]!r}, with which it {where}."
+            )
         # What ends an answer of the target ends its draft, even where the drafter would have gone on.
         end = next((at for at, token in enumerate(tokens) if token in self.target.eos), None)
         told, drafted = flight.drafter.logprobs, None
@@ -337,7 +353,7 @@ class AsyncEngine(Loadable):
         return Draft.of(
             tokens[:end],
             codec,
-            complete=finish == "stop" or end is not None,
+            complete=(finish == "stop" and not lost) or end is not None,
             max_tokens=flight.max_tokens,
             after=flight.context if raw else (),
             drafted=drafted,
@@ -370,26 +386,35 @@ async def _write(
     model: Model,
     context: Sequence[int],
     writer: Writer,
-    event: type[Drafting] | type[Continuing],
+    telling: Telling | None = None,
 ) -> FinishReason:
-    """Let `model` go on where `writer` stands, up to its end-of-turn token, a stop string or `max_tokens`."""
+    """Let `model` go on where `writer` stands, up to its end-of-turn token, a stop string or `max_tokens`.
+
+    `telling` tells the parts of what is final; a draft, which is not, is shown as it comes.
+    """
     shown = len(writer.stable)
     remaining = flight.max_tokens - len(writer.tokens)
     params = _reseeded(flight.request.params) if phase == "continue" else flight.request.params
     usage = flight.drafter if phase == "draft" else flight.target
     finish: FinishReason = "length"
+
+    def show(text: str, *, whole: bool = False) -> None:
+        nonlocal shown
+        if telling is not None and any(new := telling.more(text, whole=whole)):
+            flight.emit(Continuing(new.text, new.thinking or ""))
+        elif telling is None and len(text) > shown:
+            flight.emit(Drafting(text[shown:]))
+        shown = len(text)
+
     async with aclosing(model.decode([*context, *writer.tokens], params, remaining, usage)) as tokens:
         while (token := await flight.clock.timed(phase, anext(tokens, None))) is not None:
             if token not in model.eos:
                 writer.push(token)
-                if len(writer.stable) > shown:
-                    flight.emit(event(writer.stable[shown:]))
-                    shown = len(writer.stable)
+                show(writer.stable)
             if token in model.eos or writer.stopped:
                 finish = "stop"
                 break
-    if len(writer.text) > shown:
-        flight.emit(event(writer.text[shown:]))
+    show(writer.text, whole=True)
     return finish
 
 

@@ -4,7 +4,27 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+
+from parse_engine.errors import ConfigError
+
+
+def check_places(read: Mapping[str, str | Path | None], written: Mapping[str, str | Path | None]) -> None:
+    """Refuse to write to a file what would be lost there, or would destroy what is read from it.
+
+    Args:
+        read: files by what they are called; None: there is none.
+        written: the same, of files that are to be written.
+
+    Raises:
+        ConfigError: one is written twice, or read and written.
+    """
+    names = {Path(file).resolve(): name for name, file in read.items() if file is not None}
+    for name, file in written.items():
+        if file is not None and (other := names.setdefault(Path(file).resolve(), name)) != name:
+            raise ConfigError(f"{other} and {name} are the same file, {file}. Give {name} a file of its own.")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -20,7 +40,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         path.write_bytes(data)
         return
     place = path.resolve()  # a link stays a link
-    new = place.with_name(f".{os.getpid()}.new")
+    new = place.with_name(f".{place.name}.{os.getpid()}.{threading.get_ident()}.new")
     try:
         new.write_bytes(data)
         if place.exists():

@@ -31,7 +31,7 @@ class Flight:
     warnings: list[str] = field(default_factory=list)
 
     def emit(self, event: Event) -> None:
-        if isinstance(event, Committed | Continuing) and event.text:
+        if isinstance(event, Committed | Continuing) and (event.text or event.thinking):
             self.clock.first()
         self.listener(event)
 

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from parse_engine.backends.base import Signal
-from parse_engine.backends.folder import check_target, read_codec, read_config
+from parse_engine.backends.folder import (
+    Ends,
+    check_here,
+    check_target,
+    context_length,
+    longest_text,
+    read_codec,
+    read_config,
+    read_ends,
+    united,
+)
 from parse_engine.backends.load import LoadOptions, check_options, connect, names_of, vllm_options
 from parse_engine.config import ParseConfig
 from parse_engine.errors import ParseEngineError
@@ -54,6 +64,7 @@ class Seen:
     signals: frozenset[Signal]
     """What its back end will tell."""
     fingerprint: str
+    ends: Ends
     facts: CacheFacts
 
 
@@ -156,6 +167,22 @@ def profile_findings(profile: Profile, target: Seen | None, drafter: Seen | None
         )
 
 
+def end_findings(role: str, codec: Codec, ends: Ends) -> Iterator[Finding]:
+    """Whether those who name the end of an answer agree."""
+    configured, own = (
+        united({who: ends[who] for who in ends if ("config" in who) is is_config}) for is_config in (True, False)
+    )
+    if not configured and not own:
+        text = f"{role}: nothing says which token ends an answer, so that all run to max_tokens"
+        yield Finding("warn", text, "Name it in generation_config.json (eos_token_id), or give --stop.")
+    elif not own <= configured:
+        said = "; ".join(
+            f"{who} {', '.join(codec.name_of(id) for id in sorted(ids)) or 'none'}" for who, ids in ends.items()
+        )
+        text = f"{role}: the end of an answer is named in several ways, and each of them ends it here ({said})"
+        yield Finding("warn", text, "Put all of them into generation_config.json (eos_token_id) for other programs.")
+
+
 def pair_findings(target: Codec, drafter: Codec) -> Iterator[Finding]:
     """What the two tokenizers mean for each other."""
     if target.same_tokens_as(drafter):
@@ -212,7 +239,10 @@ def _look_at(findings: list[Finding], role: str, name: str | Path, options: Load
         findings,
         lambda: _served(findings, role, name, options) or _here(findings, role, name, options, alone=alone),
     )
-    if seen is None or not seen.codec.has_chat_template:
+    if seen is None:
+        return None
+    findings += end_findings(role, seen.codec, seen.ends)
+    if not seen.codec.has_chat_template:
         return seen
     if _attempt(findings, lambda: seen.codec.render([{"role": "user", "content": "Hello"}])) is not None:
         findings.append(Finding("ok", f"{role}: the chat template can be used"))
@@ -227,20 +257,29 @@ def _served(findings: list[Finding], role: str, name: str | Path, options: LoadO
     url, length = options.get(f"{role}_url"), model.context_length
     findings.append(Finding("ok", f"{role}: {url} serves {model.name}, {length} tokens of context"))
     facts = CacheFacts(prefix_caching=model.prefix_caching, block_size=model.block_size)
-    return Seen(model.name, model.codec, model.signals, model.fingerprint, facts)
+    return Seen(model.name, model.codec, model.signals, model.fingerprint, model.ends, facts)
 
 
 def _here(findings: list[Finding], role: str, name: str | Path, options: LoadOptions, *, alone: bool) -> Seen:
     folder = resolve(name)
     if role == "target":
         check_target(folder)
-    codec = read_codec(folder)
-    text = "full attention in every layer" if role == "target" else f"{read_config(folder).model_type} model"
+    codec, config = read_codec(folder), read_config(folder)
+    text = "full attention in every layer" if role == "target" else f"{config.model_type} model"
+    ends = read_ends(folder, codec)
     findings.append(Finding("ok", f"{role}: {name}, {text}"))
     if options.get("backend") != "vllm":
         from parse_engine.backends.hf import HFModel
 
-        return Seen(str(name), codec, HFModel.signals, fingerprint(folder), CacheFacts(block_size=1))
+        judges = role == "target"
+        check_here(folder, judges=judges, attention=options.get("attention", "sdpa") if judges else "sdpa")
+        used, named = context_length(config, str(name)), longest_text(config)
+        if used != named:
+            text = f"{role}: its rotary frequencies change behind {used} of {named} tokens; the context ends there"
+            findings.append(
+                Finding("warn", text, f"Keep prompt and answer within {used} tokens, or use another model.")
+            )
+        return Seen(str(name), codec, HFModel.signals, fingerprint(folder), ends, CacheFacts(block_size=1))
     from parse_engine.backends.vllm import VLLMModel, engine_config
 
     own = vllm_options(options, role, alone=alone)
@@ -251,7 +290,7 @@ def _here(findings: list[Finding], role: str, name: str | Path, options: LoadOpt
         step_tokens=int(config.scheduler_config.max_num_batched_tokens),
         step_requests=int(config.scheduler_config.max_num_seqs),
     )
-    return Seen(str(name), codec, VLLMModel.signals, fingerprint(folder), facts)
+    return Seen(str(name), codec, VLLMModel.signals, fingerprint(folder), ends, facts)
 
 
 def _attempt(findings: list[Finding], step: Callable[[], T]) -> T | None:

@@ -7,8 +7,7 @@ from typing import Any
 
 from parse_engine.backends.base import Model
 from parse_engine.errors import PromptError, did_you_mean
-from parse_engine.prefix.suffix import SENTINEL
-from parse_engine.text import Message
+from parse_engine.text import SENTINEL, Message
 
 Prompt = str | Sequence[Mapping[str, Any]]
 """A text, or chat messages: mappings with a `role` and a `content`, which is a text or a list of parts of type text."""
@@ -33,9 +32,9 @@ def encode(model: Model, prompt: Prompt, *, raw: bool = False, thinking: bool | 
             return model.codec.encode(text, special=True)
         why = "raw was asked for" if raw else f"{model.name} has no chat template"
         raise PromptError(f"chat messages were given and {why}. Give the prompt as one text.")
-    if messages is not None:
-        _check_carried(model, messages)
-    return model.codec.encode(model.codec.render(messages or [{"role": "user", "content": text}], thinking=thinking))
+    messages = messages or [{"role": "user", "content": text}]
+    _check_carried(model, messages, thinking)
+    return model.codec.encode(model.codec.render(messages, thinking=thinking))
 
 
 def content_text(content: object) -> str | None:
@@ -80,7 +79,7 @@ def _messages(prompt: Sequence[Mapping[str, Any]]) -> list[Message]:
     return messages
 
 
-def _check_carried(model: Model, messages: Sequence[Message]) -> None:
+def _check_carried(model: Model, messages: Sequence[Message], thinking: bool | None) -> None:
     """Refuse messages that a chat template would leave out without a word.
 
     Raises:
@@ -88,7 +87,7 @@ def _check_carried(model: Model, messages: Sequence[Message]) -> None:
     """
     marks = [f"{SENTINEL}.{number}." for number in range(len(messages))]
     marked = [{**message, "content": mark} for message, mark in zip(messages, marks, strict=True)]
-    text = model.codec.render(marked)
+    text = model.codec.render(marked, thinking=thinking)
     for number, (message, mark) in enumerate(zip(messages, marks, strict=True), start=1):
         if mark not in text:
             raise PromptError(

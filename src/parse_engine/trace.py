@@ -56,7 +56,7 @@ class Trace:
     method: str
     """The loop: `parse`, `target` or `draft`; the bench has more."""
     draft_text: str
-    """What the drafter wrote."""
+    """What the drafter wrote; what it thought stands in its marks."""
     draft_tokens: int
     """Its length."""
     committed_tokens: int
@@ -116,7 +116,7 @@ class Answer:
     """A finished answer. `str` gives its text, and a notebook shows how it came about."""
 
     text: str
-    """What was answered, without the stop text or the token that ended it."""
+    """What was answered, without the stop text or the token that ended it, and without what was thought before it."""
     finish_reason: FinishReason
     """`stop`: it was finished, or came to a stop text; `length`: it was cut off at `max_tokens`."""
     prompt_tokens: int
@@ -125,6 +125,8 @@ class Answer:
     """Tokens of the answer."""
     trace: Trace
     """How it came about."""
+    thinking: str | None = None
+    """What was thought before the answer, without its marks; None where nothing was."""
 
     def __str__(self) -> str:
         return self.text
@@ -139,6 +141,7 @@ class Answer:
         """The object that `parse-engine generate --json` prints."""
         return {
             "text": self.text,
+            "thinking": self.thinking,
             "finish_reason": self.finish_reason,
             "usage": {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens},
             "trace": self.trace.to_dict(),
@@ -146,9 +149,14 @@ class Answer:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`; further keys are left alone."""
-        trace = Trace.from_dict(values["trace"])
-        return cls(text=values["text"], finish_reason=values["finish_reason"], **values["usage"], trace=trace)
+        """The inverse of `to_dict`; further keys are left alone, and older objects have no `thinking`."""
+        return cls(
+            text=values["text"],
+            thinking=values.get("thinking"),
+            finish_reason=values["finish_reason"],
+            **values["usage"],
+            trace=Trace.from_dict(values["trace"]),
+        )
 
 
 # Events, in the order in which `Engine.stream` yields them.
@@ -159,7 +167,7 @@ class Drafting:
     """More draft text from the drafter; nothing of it is decided yet."""
 
     text: str
-    """What is new."""
+    """What is new; what is thought stands in its marks."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +187,11 @@ class Committed:
     """The part of the draft that is kept; it is final."""
 
     text: str
-    """All of it."""
+    """What of the answer is in it."""
+    thinking: str = ""
+    """What of the thought before the answer is in it."""
+    end: int = 0
+    """Where it ends, in characters of the draft."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +199,9 @@ class Continuing:
     """More final text from the model that finishes the answer (the only model of `target` and `draft`)."""
 
     text: str
-    """What is new."""
+    """What is new in the answer."""
+    thinking: str = ""
+    """What is new in the thought before it."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,84 @@
-"""What goes over the wire, by itself."""
+"""What is asked of a server, and what its replies say, in dialects that know less."""
 
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import replace
 
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
-from parse_engine.backends.wire import sent_stops
+from parse_engine.backends.wire import Dialect, Wire, sent_stops
+from parse_engine.config import SamplingParams
+from parse_engine.text import Codec
+from tests.conftest import byte_tokenizer
+
+BY_TEXT = Dialect(id_keys=False, chosen=False, extras=False)
+
+
+def metaspace() -> PreTrainedTokenizerFast:
+    """Whole words with the space before them, as Llama 2's tokenizer has the labels."""
+    tokenizer = Tokenizer(models.WordLevel({"▁Correct": 0, "▁Incorrect": 1, "▁x": 2}, unk_token="▁x"))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")
+
+
+def wire(tokenizer: PreTrainedTokenizerFast, dialect: Dialect) -> Wire:
+    return Wire("m", Codec(tokenizer), frozenset([tokenizer.eos_token_id]), dialect)
+
+
+@pytest.mark.parametrize("write", [" {}", "{}", "▁{}"])
+@pytest.mark.parametrize(("tokenizer", "word"), [(metaspace(), "▁{}"), (byte_tokenizer(), "{}")])
+def test_label_texts_count_with_and_without_their_space(
+    write: str, tokenizer: PreTrainedTokenizerFast, word: str
+) -> None:
+    """A server that told " Correct" was not understood where the tokenizer decodes the token as "Correct"."""
+    if word == "{}":  # byte-level
+        write = write.replace("▁", " ")
+    labels = [tokenizer.convert_tokens_to_ids([word.format(label)]) for label in ("Correct", "Incorrect")]
+    top = {write.format("Correct"): math.log(0.9), write.format("Incorrect"): math.log(0.1), "x": math.log(0.01)}
+    masses = wire(tokenizer, BY_TEXT).masses({"logprobs": {"top_logprobs": [top]}}, labels)
+    assert masses == pytest.approx((0.9, 0.1))
+
+
+def test_no_token_counts_twice() -> None:
+    tokenizer = byte_tokenizer(labels=("Correct", " Correct", "Incorrect"))
+    labels = [tokenizer.convert_tokens_to_ids(side) for side in (["Correct", " Correct"], ["Incorrect"])]
+    own = wire(tokenizer, BY_TEXT)
+    for top, right in (({"Correct": 0.5, " Correct": 0.25}, 0.75), ({"Correct": 0.5}, 0.5), ({" Correct": 0.5}, 0.5)):
+        choice = {"logprobs": {"top_logprobs": [{key: math.log(p) for key, p in top.items()}]}}
+        assert own.masses(choice, labels) == pytest.approx((right, 0.0))
+
+
+def test_a_stop_text_that_is_a_special_token_goes_to_the_server_as_an_id() -> None:
+    tokenizer = byte_tokenizer()
+    end, user = tokenizer.convert_tokens_to_ids(["<|end|>", "<|user|>"])
+    params = SamplingParams(stop=("<|user|>", "\n"))
+    for dialect, stops in ((Dialect(), {end, user}), (replace(Dialect(), ids_out=False), {end, user})):
+        own = wire(tokenizer, dialect)
+        assert set(own.decoding([5], params, 8)["stop_token_ids"]) == stops
+        assert own.unheard(params.stop) == []
+
+
+def test_stop_texts_that_a_server_of_texts_cannot_hear() -> None:
+    own = wire(byte_tokenizer(), replace(BY_TEXT, ids_out=False))
+    assert own.unheard(("<|end|>", "END", "x<|user|>", "<|system|>")) == ["x<|user|>", "<|system|>"]
+    own = wire(byte_tokenizer(), Dialect(ids_out=False))
+    assert own.unheard(("<|end|>", "END", "x<|user|>", "<|system|>")) == ["x<|user|>"]
+
+
+def test_a_server_of_texts_is_asked_for_the_marks_of_thoughts() -> None:
+    """It left them out where they are special tokens, and the thought was part of the answer."""
+    tokenizer = byte_tokenizer()
+    texts = Dialect(ids_out=False)
+    assert "skip_special_tokens" not in wire(tokenizer, texts).decoding([5], SamplingParams(), 8)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
+    assert wire(tokenizer, texts).decoding([5], SamplingParams(), 8)["skip_special_tokens"] is False
+    for other in (Dialect(), replace(texts, extras=False)):
+        assert "skip_special_tokens" not in wire(tokenizer, other).decoding([5], SamplingParams(), 8)
+
 
 EVALPLUS = (
     "<|endoftext|>",

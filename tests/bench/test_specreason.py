@@ -12,7 +12,7 @@ from parse_engine.backends.base import Scores, Usage, VerifyRequest
 from parse_engine.bench.specreason import QUESTION, REPLY, SpecReason
 from parse_engine.text import Codec
 from parse_engine.trace import Answer
-from tests.conftest import byte_tokenizer
+from tests.conftest import ascii_tokenizer, byte_tokenizer
 from tests.scripted import ScriptedModel
 
 DRAFT = "Two and two are four.\n\nFour and two are six.\n\nSo it is six."
@@ -137,3 +137,12 @@ def test_lines_as_steps_and_the_judges_labels_as_scores(codec: Codec) -> None:
     assert answer.text == first + own[len(first) :]
     assert [boundary.accepted for boundary in answer.trace.boundaries] == [True, False, False]
     assert all(len(request.boundaries) == 1 for request in target.verified)
+
+
+def test_a_step_that_the_targets_tokens_cannot_write_is_the_targets(codec: Codec) -> None:
+    """What they could not write was dropped in silence: "naïve" became "nave"."""
+    target = ScoringModel(Codec(ascii_tokenizer()), TARGET, lambda answer: "9")
+    drafter = ScriptedModel(codec, DRAFT.replace("Four and", "Naïve and"))
+    answer = asyncio.run(SpecReason(target, drafter).generate("How many?", SamplingParams(max_tokens=200)))
+    assert answer.text.startswith(STEPS[0] + "Four plus two is six.\n\n")
+    assert answer.trace.warnings == ("step 2 is not kept: the target's tokens cannot write it as drafted.",)

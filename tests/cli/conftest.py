@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from parse_engine.backends.base import Model
 from parse_engine.cli import main
 from parse_engine.errors import PromptError
+from parse_engine.prompt import encode
 from parse_engine.trace import Answer, Done, Event
 from tests.render.samples import events, parse_answer, plain_answer
 
@@ -32,6 +34,8 @@ class Calls:
     """By prompt."""
     too_long: tuple[str, ...] = ()
     """Prompts that are refused."""
+    reader: Model | None = None
+    """Whose tokens the prompts are checked in, if at all."""
     steps: dict[str, int] = field(default_factory=dict)
     """Turns of the event loop that a prompt's answer takes."""
     concurrency: int = 1
@@ -53,11 +57,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
     calls = Calls()
 
     class Inner:
-        """What would be refused, and answers that are under way at the same time."""
-
-        def check(self, prompt: Any, params: Any, **options: Any) -> None:
-            if prompt in ("", *calls.too_long):
-                raise PromptError("the prompt is empty." if prompt == "" else "the prompt has 9999 tokens.")
+        """Answers that are under way at the same time."""
 
         async def generate(self, prompt: Any, params: Any, **options: Any) -> Answer:
             for _ in range(calls.steps.get(prompt, 0)):
@@ -87,6 +87,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
         def load(cls, target: str, draft: str | None, **options: Any) -> Engine:
             calls.loads.append({"target": target, "draft": draft, **options})
             return cls()
+
+        def check(self, prompt: Any, params: Any, **options: Any) -> None:
+            if prompt in ("", *calls.too_long):
+                raise PromptError("the prompt is empty." if prompt == "" else "the prompt has 9999 tokens.")
+            if calls.reader is not None:
+                encode(calls.reader, prompt)
 
         def run(self, work: Coroutine[Any, Any, Any]) -> Any:
             return loop.run_until_complete(work)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.calibration.profiles import make_profile
+
 from .conftest import Calls, Result
 
 Run = Callable[..., Result]
@@ -59,6 +61,34 @@ def test_a_bad_config_file_is_named(run: Run, calls: Calls, tmp_path: Path, toml
     assert "settings.toml" in result.err
     assert message in result.err
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        ("--output a --html ./a", "output and html"),
+        ("--file p --html link", "file and html"),
+        ("--file p --output p", "file and output"),
+        ("x --config c --html c", "config and html"),
+        ("x --profile own.profile --output own.profile", "profile and output"),
+    ],
+)
+def test_a_file_with_two_uses(
+    run: Run, calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, names: str
+) -> None:
+    """A page and answers in one file: the page was lost without a word."""
+    monkeypatch.chdir(tmp_path)
+    Path("p").write_text("one\n")
+    Path("link").symlink_to("p")
+    Path("c").write_text("")
+    make_profile().save(Path("own.profile"))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for command in ("generate", "check"):
+        result = run(command, *(["one"] if flags.startswith("--output") else []), *flags.split())
+        assert (result.code, result.err.count("\n"), calls.loads) == (2, 1, [])
+        assert f"error: {names} are the same file, " in result.err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert run("generate", "one", "--output", "a", "--html", "b").code == 0
 
 
 def test_a_page_that_cannot_be_written(run: Run, calls: Calls, tmp_path: Path) -> None:

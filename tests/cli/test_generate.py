@@ -8,6 +8,7 @@ import pytest
 
 from parse_engine.config import ParseConfig, SamplingParams
 from parse_engine.errors import BackendError
+from tests.calibration.profiles import make_profile
 from tests.render.samples import KEPT, REWRITTEN
 
 from .conftest import Calls, Result
@@ -71,10 +72,12 @@ def test_json_is_one_object_per_prompt_and_nothing_else(run: Run, calls: Calls) 
     rows = [json.loads(line) for line in result.out.splitlines()]
     assert len(rows) == 2
     assert rows[0]["text"] == KEPT + REWRITTEN
-    assert set(rows[0]) == {"text", "finish_reason", "usage", "trace"}
+    assert set(rows[0]) == {"prompt", "text", "thinking", "finish_reason", "usage", "trace"}
+    assert [row["prompt"] for row in rows] == [1, 2]
+    assert "prompt" not in json.loads(run("generate", "one", "--json").out)
     assert rows[0]["usage"] == {"prompt_tokens": 29, "completion_tokens": 45}
     assert rows[0]["trace"]["boundaries"][3] == {"end": 32, "p": 0.21, "label_mass": 0.97, "accepted": False}
-    assert result.err == "warning: the labels got little.\n" * 2
+    assert result.err == "warning: prompt 1: the labels got little.\nwarning: prompt 2: the labels got little.\n"
 
 
 def test_every_flag_arrives(run: Run, calls: Calls) -> None:
@@ -190,6 +193,12 @@ def test_the_html_page_is_written(run: Run, calls: Calls, tmp_path: Path) -> Non
     assert "<dt>Target</dt><dd>t at http://x/v1</dd>" in html
     assert "<dt>Drafter</dt><dd>d</dd>" in html
     assert "0.9: a prefix passes" in html
+    assert "<dt>Profile</dt>" not in html
+    assert run("generate", "x", "--html", str(file), "--target-url", "http://x/v1", "--draft", "d").code == 0
+    assert "<dt>Target</dt><dd>the model at http://x/v1</dd>" in file.read_text(encoding="utf-8")
+    make_profile().save(own := tmp_path / "own.profile")
+    assert run("generate", "x", "--html", str(file), "--profile", str(own)).code == 0
+    assert f"<dt>Profile</dt><dd>{own}</dd>" in file.read_text(encoding="utf-8")
 
 
 def test_on_a_terminal_the_text_stands_on_stdout_once_and_the_summary_on_stderr(run: Run, calls: Calls) -> None:

@@ -37,7 +37,7 @@ def test_version() -> None:
 
 def test_the_package_runs_like_the_command() -> None:
     command = [sys.executable, "-m", "parse_engine", "generate", "--treshold", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: No such option: --treshold")
 
@@ -55,6 +55,13 @@ def test_help_fits_the_width_and_names_every_option(width: str) -> None:
     hidden = {"judge_prompt", "min_label_mass", "falls_back"}
     for name in set(field_docs(GenerateSettings)) - hidden:
         assert f"--{name.replace('_', '-')}" in result.stdout
+
+
+def test_the_sentence_on_the_exit_status_stands_on_a_line_of_its_own() -> None:
+    """It broke off in the middle of a line."""
+    result = CliRunner().invoke(app, ["generate", "--help"], env={"COLUMNS": "80", "TERM": "dumb"})
+    lines = [line.strip() for line in result.stdout.splitlines()]
+    assert "Exit status: 0 when all were answered, 1 when some were, 2 when none was." in lines
 
 
 def test_the_help_of_bench_run_can_be_read_at_80_columns() -> None:

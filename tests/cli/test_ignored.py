@@ -52,6 +52,10 @@ def test_what_only_parse_reads(run: Run, calls: Calls, method: str, given: str) 
         (f"{ALONE} --draft-option a=1", "draft_option", "--backend vllm --target t --draft d --draft-option a=1"),
         ("--judge likelihood --judge-suffix x", "judge_suffix", "--judge fused --judge-suffix x"),
         ("--temperature 1 --keep-agreeing", "keep_agreeing", "--temperature 1 --no-keep-agreeing"),
+        ("--seed 3", "seed", "--temperature 1 --seed 3"),
+        ("--temperature 0 --top-p 0.9", "top_p", "--temperature 1 --top-p 0.9"),
+        ("--max-prefixes 1 --delta 8", "delta", "--max-prefixes 2 --delta 8"),
+        ("--max-prefixes 1 --boundary-rule last-success", "boundary_rule", "--max-prefixes 1 --threshold 0.9"),
         (f"{SERVED} --backend vllm", "backend", f"{SERVED} --backend http"),
         (f"{SERVED} --backend hf", "backend", "--target-url http://x/v1 --draft d --backend vllm"),
         (f"{SERVED} --device cpu", "device", "--target-url http://x/v1 --draft d --device cpu"),
@@ -94,6 +98,44 @@ def test_a_file_is_refused_for_what_it_says_itself_and_not_for_what_a_flag_overr
     assert "settings.toml: threshold would be ignored" in result.err
     file.write_text('method = "target"\n')
     assert run("generate", "x", "--config", str(file), "--threshold", "0.9").code == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "flags"),
+    [("seed = 3", "--temperature 1"), ("timeout = 9", SERVED), ("delta = 8\nmax_prefixes = 1", "--max-prefixes 4")],
+)
+def test_what_a_file_says_may_have_its_effect_by_a_flag(
+    run: Run, calls: Calls, tmp_path: Path, setting: str, flags: str
+) -> None:
+    """Such a file was refused whatever stood beside it."""
+    file = tmp_path / "settings.toml"
+    file.write_text(setting)
+    assert run("generate", "x", "--config", str(file), *flags.split()).code == 0
+    result = run("generate", "x", "--config", str(file))
+    assert (result.code, "would be ignored" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "refused"), [('judge = "likelihood"', True), ('judge = "fused"', True), ('judge = "prompt"', False)]
+)
+def test_what_only_the_judge_that_asks_alone_reads(
+    run: Run, calls: Calls, tmp_path: Path, lines: str, refused: bool
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(f"{lines}\nmin_label_mass = 0.2")
+    result = run("generate", "x", "--config", str(file))
+    assert ("min_label_mass would be ignored" in result.err) == refused
+    assert (result.code == 2) == refused
+
+
+def test_sampling_that_a_line_may_need_and_one_that_it_does_not(run: Run, calls: Calls, tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text('{"prompt": "one", "temperature": 1}\n{"prompt": "two", "seed": 4}\n')
+    result = run("generate", "--file", str(file), "--seed", "3")
+    assert (result.code, calls.prompts) == (1, ["one"])
+    assert f"{file} line 2: seed would be ignored: it needs sampling (temperature above 0)" in result.err
+    (tmp_path / "p.txt").write_text("one\n")
+    assert "seed would be ignored" in run("generate", "--file", str(tmp_path / "p.txt"), "--seed", "3").err
 
 
 def test_rules_are_of_settings_that_there_are() -> None:

@@ -97,6 +97,7 @@ def test_what_is_wrong_is_one_line(run: Run, file: Path, tmp_path: Path) -> None
         ([str(tmp_path / "none")], "no profile at"),
         ([__file__], "is not a profile"),
         ([str(file), "--html", str(tmp_path)], "cannot be written"),
+        ([str(file), "--html", str(file)], "the profile and the page are the same file"),
     ):
         result = run("profile", "show", *args)
         assert result.code == 2

@@ -12,6 +12,9 @@ from parse_engine.cli.prompts import read_entries
 from parse_engine.cli.settings import GenerateSettings
 from parse_engine.config import SamplingParams
 from parse_engine.errors import DataError
+from parse_engine.text import Codec
+from tests.conftest import byte_tokenizer
+from tests.scripted import ScriptedModel
 
 from .conftest import Calls, Result
 
@@ -33,7 +36,8 @@ def test_a_jsonl_file_has_prompts_or_messages(run: Run, calls: Calls, tmp_path: 
     rows = '{"prompt": "one", "id": 7}\n{"messages": [{"role": "user", "content": "two"}]}\n'
     rows += '{"messages": [{"role": "user", "content": [{"type": "text", "text": "three"}]}]}\n'
     assert run("generate", "--file", write(tmp_path, "p.jsonl", rows)).code == 0
-    assert calls.prompts == ["one", *([{"role": "user", "content": text}] for text in ("two", "three"))]
+    parts = [{"type": "text", "text": "three"}]
+    assert calls.prompts == ["one", *([{"role": "user", "content": content}] for content in ("two", parts))]
 
 
 def test_a_line_has_its_own_sampling_and_what_it_sets_comes_back(run: Run, calls: Calls, tmp_path: Path) -> None:
@@ -72,9 +76,12 @@ def test_a_text_file_from_windows_and_its_lines_are_told(run: Run, calls: Calls,
 def test_stdin_beside_prompts_and_as_one(
     run: Run, calls: Calls, arguments: list[str], stdin: str, prompts: list[str]
 ) -> None:
-    """Stdin beside a prompt was read over."""
-    assert run("generate", *arguments, stdin=stdin).code == 0
-    assert calls.prompts == prompts
+    """Stdin beside a prompt was read over; then it took the rest of a shell's loop without a word."""
+    result = run("generate", *arguments, "--quiet", stdin=stdin)
+    assert (result.code, calls.prompts) == (0, prompts)
+    beside = stdin and arguments[0].endswith(".")
+    where = "the prompt" if len(arguments) == 1 else "each prompt"
+    assert result.err == (f"warning: 7 characters from stdin were put before {where}\n" if beside else "")
 
 
 def test_all_of_stdin_is_one_prompt(run: Run, calls: Calls) -> None:
@@ -92,39 +99,95 @@ def test_the_system_message_goes_first(run: Run, calls: Calls, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("{", "line 1 is not JSON"),
-        ("[]", 'either "prompt" or "messages"'),
-        ('{"question": "x"}', 'either "prompt" or "messages"'),
+        ("{", "it is not JSON"),
+        ("[]", 'an object with "prompt" or "messages"'),
+        ("{}", 'either "prompt" or "messages"'),
+        ('{"question": "x"}', "unknown field 'question'. Known fields: prompt, messages, id"),
         ('{"prompt": "x", "messages": []}', 'either "prompt" or "messages"'),
         ('{"prompt": 3}', '"prompt" must be a text'),
         ('{"messages": []}', '"messages" must be a list'),
-        ('{"messages": [{"role": "user"}]}', '"messages" must be a list'),
-        ('{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}', "parts of the type text"),
-        ('{"messages": [{"role": "user", "content": "x", "nam": "y"}]}', "line 1, a message: unknown field 'nam'"),
-        ('{"prompt": "x", "max_token": 3}', "line 1: unknown field 'max_token'. Did you mean 'max_tokens'?"),
-        ('{"prompt": "x", "max_tokens": 0}', "line 1: max_tokens is 0; it must be at least 1."),
-        ('{"prompt": "x", "stop": [3]}', "line 1: stop is"),
+        ('{"messages": "x"}', '"messages" must be a list'),
+        ('{"messages": ["x"]}', '"messages" must be a list'),
+        ('{"messages": [{"role": "user"}]}', "chat message 1 has no text as its 'content'"),
+        ('{"messages": [{"content": "x"}]}', "chat message 1 has no text as its 'role'"),
+        ('{"messages": [{"role": "usr", "content": "x"}]}', "Did you mean 'user'?"),
+        ('{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}', "parts of type 'text'"),
+        ('{"messages": [{"role": "user", "content": "x", "nam": "y"}]}', "chat message 1: unknown field 'nam'"),
+        ('{"prompt": "x", "max_token": 3}', "unknown field 'max_token'. Did you mean 'max_tokens'?"),
+        ('{"prompt": "x", "max_tokens": 0}', "max_tokens is 0; it must be at least 1."),
+        ('{"prompt": "x", "stop": [3]}', "stop is"),
         ('{"prompt": "x", "id": [1]}', '"id" must be a text or a whole number'),
         ('{"prompt": "x", "id": true}', '"id" must be a text or a whole number'),
         ('{"prompt": "x", "id": "\\ud800"}', "half a surrogate pair"),
-        ('{"prompt": "x", "seed": ' + "9" * 5000 + "}", "line 1 is not JSON"),
-        ("[" * 100_000, "line 1 is not JSON"),
-        ("\n", "has no prompts"),
+        ('{"prompt": "x", "stop": "\\ud800"}', "half a surrogate pair"),
+        ('{"prompt": "x", "\\ud800": 1}', "half a surrogate pair"),
+        ('{"prompt": "x", "seed": ' + "9" * 5000 + "}", "it is not JSON"),
+        ("[" * 100_000, "it is not JSON"),
     ],
 )
-def test_broken_prompt_files(run: Run, calls: Calls, tmp_path: Path, row: str, message: str) -> None:
-    result = run("generate", "--file", write(tmp_path, "p.jsonl", row))
-    assert result.code == 2
+def test_a_broken_line_leaves_the_others_alone(run: Run, calls: Calls, tmp_path: Path, row: str, message: str) -> None:
+    """It ended the whole file."""
+    calls.reader = ScriptedModel(Codec(byte_tokenizer()), "x")
+    file, output = write(tmp_path, "p.jsonl", f'{{"prompt": "one"}}\n{row}\n{{"prompt": "two"}}\n'), tmp_path / "out"
+    result = run("generate", "--file", file, "--json", "--output", str(output))
+    assert (result.code, calls.prompts) == (1, ["one", "two"])
+    assert result.err.startswith(f"error: {file} line 2: ")
     assert message in result.err
-    assert not calls.loads
+    assert result.err.count("\n") == 1
+    first, second, third = (json.loads(line) for line in result.out.splitlines())
+    assert (second["file"], second["line"], second["id"]) == (file, 2, None)
+    assert message in second["error"]["message"]
+    assert first["text"] == third["text"]
+    assert [json.loads(line)["line"] for line in output.read_text().splitlines()] == [1, 2, 3]
+
+
+def test_all_broken_lines_are_named_and_nothing_is_loaded_for_them(run: Run, calls: Calls, tmp_path: Path) -> None:
+    file = write(tmp_path, "p.jsonl", '{\n{"prompt": "x", "id": 7, "top_k": 1}\n')
+    result = run("generate", "--file", file, "--json")
+    assert (result.code, calls.loads) == (2, [])
+    assert [line.partition(": ")[2][: len(file) + 7] for line in result.err.splitlines()] == [
+        f"{file} line 1",
+        f"{file} line 2",
+    ]
+    rows = [json.loads(line) for line in result.out.splitlines()]
+    assert [(row["line"], row["id"]) for row in rows] == [(1, None), (2, 7)]
+    assert [row["error"]["type"] for row in rows] == ["DataError"] * 2
+
+
+def test_a_line_that_was_mended_is_asked_when_the_file_is_gone_on_with(run: Run, calls: Calls, tmp_path: Path) -> None:
+    output = str(tmp_path / "out")
+    file = write(tmp_path, "p.jsonl", '{"prompt": "one"}\n{"prompt": "two"\n')
+    assert run("generate", "--file", file, "--output", output).code == 1
+    write(tmp_path, "p.jsonl", '{"prompt": "one"}\n{"prompt": "two"}\n')
+    assert run("generate", "--file", file, "--output", output).code == 0
+    assert calls.prompts == ["one", "two"]
+
+
+def test_a_file_without_prompts(run: Run, calls: Calls, tmp_path: Path) -> None:
+    result = run("generate", "--file", write(tmp_path, "p.jsonl", "\n"))
+    assert (result.code, calls.loads) == (2, [])
+    assert "has no prompts" in result.err
 
 
 @pytest.mark.parametrize("flags", [("--raw",), ("--system", "Be brief.")])
 def test_messages_that_do_not_fit_the_flags(run: Run, calls: Calls, tmp_path: Path, flags: tuple[str, ...]) -> None:
-    file = write(tmp_path, "p.jsonl", '{"messages": [{"role": "system", "content": "Be long."}]}')
+    rows = '{"messages": [{"role": "system", "content": "Be long."}]}\n{"prompt": "two"}\n'
+    file = write(tmp_path, "p.jsonl", rows)
     result = run("generate", "--file", file, *flags)
-    assert result.code == 2
-    assert "messages" in result.err
+    assert (result.code, len(calls.prompts)) == (1, 1)
+    assert result.err.startswith(f"error: {file} line 1: ")
+    assert f"Drop {flags[0]}" in result.err
+
+
+def test_a_content_in_parts_is_shown_as_its_text(run: Run, calls: Calls, tmp_path: Path) -> None:
+    """A list of Python's stood on the page."""
+    parts = '[{"type": "text", "text": "Is it"}, {"type": "text", "text": "so?"}]'
+    file = write(tmp_path, "p.jsonl", f'{{"messages": [{{"role": "user", "content": {parts}}}]}}')
+    calls.target = "embedded-target"  # which looks at what is asked
+    assert run("generate", "--file", file, "--html", str(tmp_path / "page.html")).code == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "Is it\nso?" in page
+    assert "&#39;type&#39;" not in page
 
 
 def test_a_file_that_is_not_there_or_not_text(run: Run, calls: Calls, tmp_path: Path) -> None:

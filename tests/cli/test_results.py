@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from parse_engine.errors import BackendError
+from parse_engine.cli.prompts import read_entries
+from parse_engine.cli.results import AnswersFile
+from parse_engine.cli.settings import GenerateSettings
+from parse_engine.errors import BackendError, DataError
 from tests.render.samples import KEPT, REWRITTEN
 
 from .conftest import Calls, Result
@@ -159,12 +161,30 @@ def test_a_file_of_something_else_is_left_alone(
 
 
 def test_a_file_that_another_process_writes_is_refused(run: Run, calls: Calls, prompts: str, tmp_path: Path) -> None:
+    """The lock was on the file itself, in whose place another comes: who had opened it before wrote nowhere."""
+    output, link = tmp_path / "out.jsonl", tmp_path / "link"
+    link.symlink_to(output)
+    settings = GenerateSettings(file=prompts)
+    entries = read_entries([], settings)
+    with AnswersFile(output, entries, settings):
+        replaced = output.read_bytes()
+        output.unlink()
+        output.write_bytes(replaced)
+        for name in (output, link):
+            result = run("generate", "--file", prompts, "--output", str(name))
+            assert (result.code, calls.loads) == (2, [])
+            assert "is being written by another process" in result.err
+    assert run("generate", "--file", prompts, "--output", str(link)).code == 0
+    assert len(rows(output.read_text())) == 3
+
+
+def test_a_file_is_locked_before_it_is_opened(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
-    with output.open("ab") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        result = run("generate", "--file", prompts, "--output", str(output))
-    assert result.code == 2
-    assert "is being written by another process" in result.err
+    with AnswersFile(output, [], GenerateSettings()):
+        output.unlink()
+        with pytest.raises(DataError, match="another process"):
+            AnswersFile(output, [], GenerateSettings())
+        assert not output.exists()
 
 
 def test_json_is_printed_beside_the_file_when_it_is_asked_for(

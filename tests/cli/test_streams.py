@@ -33,9 +33,7 @@ def shell(words: str) -> subprocess.CompletedProcess[str]:
     """Runs a line of the shell in which $RUN is the command line."""
     environment = {**os.environ, "PROGRAM": PROGRAM, "RUN": f'{sys.executable} -c "$PROGRAM"'}
     line = f"set -o pipefail; {words.replace('$RUN', environment['RUN'])}"
-    return subprocess.run(
-        ["bash", "-c", line], capture_output=True, text=True, env=environment, timeout=120, check=False
-    )
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment, check=False)
 
 
 @pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"], autouse=True)

@@ -44,6 +44,12 @@ def test_a_folder_without_configuration_is_named(tmp_path: Path) -> None:
         resolve(tmp_path)
 
 
+def test_an_empty_name_is_no_folder() -> None:
+    """The folder . was said to have no config.json."""
+    with pytest.raises(ModelNotFoundError, match=r"no model ''\. Give one of "):
+        resolve("")
+
+
 def test_an_unknown_name_gets_a_suggestion() -> None:
     with pytest.raises(ModelNotFoundError, match=r"Did you mean 'smollm2-135m-instruct-q4_1'\?"):
         resolve("SmolLM2-135M-instruc")

@@ -77,7 +77,7 @@ def events(answer: Answer) -> Iterator[Event]:
         yield Drafting(DRAFT[:middle])
         yield Drafting(DRAFT[middle:])
         yield Verified(DRAFT, BOUNDARIES, ENDS)
-        yield Committed(KEPT)
+        yield Committed(KEPT, end=len(KEPT))
         yield Continuing(REWRITTEN[:10])
         yield Continuing(REWRITTEN[10:])
     else:

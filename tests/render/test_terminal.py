@@ -26,7 +26,7 @@ def test_the_picture_before_and_after_the_verdict() -> None:
     assert "⟨0.97✓⟩" in text.plain
     assert "⟨0.21✗⟩" in text.plain
 
-    view = advance(advance(view, Committed(KEPT + "Baking")), Continuing(" 12 more"))
+    view = advance(advance(view, Committed(KEPT + "Baking", end=len(KEPT + "Baking"))), Continuing(" 12 more"))
     assert styled(picture(view), "green") == KEPT + "Baking"
     assert styled(picture(view), "bold cyan") == " 12 more"
 

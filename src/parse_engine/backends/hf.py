@@ -17,11 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
+from parse_engine.backends.agreement import find_agreement
 from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, check_open, run_of
-from parse_engine.backends.folder import as_ids, read_codec, reading
+from parse_engine.backends.folder import check_here, context_length, named_ends, read_codec, reading, united
+from parse_engine.backends.head import Head, cache_option, find_decoder
 from parse_engine.backends.kv_cache import KVCache
 from parse_engine.backends.sampling import Sampler
 from parse_engine.backends.threads import choose_threads
@@ -60,12 +62,23 @@ class HFModel:
         self.computed_tokens = 0
         self.closed = False
         self._loaded: PreTrainedModel | None = model.train(False)
+        self._decoder = find_decoder(model)
+        self._head = Head(model, self._decoder)
+        self._cache_option = cache_option(self._decoder)
         self._config = model.config.get_text_config()
-        self.context_length = _context_length(self._config, name)
-        self.eos = _eos_tokens(model)
+        self.context_length = context_length(self._config, name)
+        self.eos = united(named_ends(codec, self._config, model.generation_config))
         self.cache = KVCache(self._config)
         if self.device.type == "cpu":
             choose_threads(model.num_parameters())
+        self._agreement = find_agreement(self)
+        self.cache.reset()
+        self.computed_tokens = 0
+        if fault := self._agreement.decoding:
+            raise UnsupportedModelError(
+                f"{name}, a model of type {self._config.model_type}, does not work on transformers as the engine uses "
+                f"it ({fault}). Use another model, or give the address of a server that runs this one."
+            )
 
     @classmethod
     def load(
@@ -75,7 +88,7 @@ class HFModel:
 
         Raises:
             ModelNotFoundError: the folder holds no model, or a broken one.
-            UnsupportedModelError: no fast tokenizer, or no known context length.
+            UnsupportedModelError: no fast tokenizer, no known context length, an architecture that does not work here.
             DeviceError: CUDA was asked for and is absent, or its memory does not suffice.
             ConfigError: an unknown dtype or device.
         """
@@ -83,11 +96,12 @@ class HFModel:
             raise ConfigError(f"dtype is '{dtype}'; it must be one of {', '.join(_DTYPES)}.")
         where, name = pick_device(device), name or str(path)
         codec = read_codec(path)
+        check_here(path, attention=attention)
         with reading("model", path), _no_progress_bars():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 path,
                 dtype=_DTYPES[dtype],
-                attn_implementation=attention,
+                attn_implementation=attention if attention == "flex_attention" else None,  # sdpa, or else eager
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are in the report
             )
@@ -102,6 +116,18 @@ class HFModel:
         with _enough_memory(name, where):
             torch.nn.Module.to(model, where)
         return cls(model, codec, name, fingerprint(path))
+
+    def check_verify(self) -> None:
+        """Refuse a model whose packed pass does not give what a pass over each prefix gives.
+
+        Raises:
+            UnsupportedModelError: it does not.
+        """
+        if fault := self._agreement.packing:
+            raise UnsupportedModelError(
+                f"{self.name}, a model of type {self._config.model_type}, cannot judge drafts on transformers "
+                f"({fault}). Use it as the drafter or with --method target, or use another target."
+            )
 
     @property
     def _model(self) -> PreTrainedModel:
@@ -130,6 +156,7 @@ class HFModel:
             await asyncio.sleep(0)  # a turn for the event loop: other tasks run, and a cancelled answer ends here
 
     async def verify(self, request: VerifyRequest, usage: Usage) -> Scores:
+        self.check_verify()
         computed = self.computed_tokens
         scores = self._verify(request)
         usage.computed_tokens += self.computed_tokens - computed
@@ -144,7 +171,8 @@ class HFModel:
     async def close(self) -> None:
         self.closed = True
         self.cache.reset()
-        self._loaded = None
+        nothing: Any = None
+        self._loaded = self._decoder = self._head = nothing
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # torch keeps what was freed, and other processes or engines could not have it
 
@@ -204,6 +232,9 @@ class HFModel:
             if known is not None:
                 return known
             cached = self.cache.reuse(tokens, most=cached - 1)
+        if 0 < cached < len(tokens) - 1 and self._agreement.extending:
+            self.cache.reset()
+            cached = 0
         return self._forward(tokens[cached:], range(cached, len(tokens)))[-1]
 
     def _forward(self, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
@@ -231,8 +262,8 @@ class HFModel:
                     input_ids=tokens.to(self.device),
                     position_ids=positions.to(self.device),
                     attention_mask=mask,
-                    past_key_values=self.cache.past,
                     use_cache=True,
+                    **{self._cache_option: self.cache.past},
                     **options,
                 )
         except BaseException:  # out of memory, Ctrl-C: some layers have the new keys and others have not
@@ -251,15 +282,12 @@ class HFModel:
         return additive.masked_fill_(~seen, torch.finfo(self._model.dtype).min)[None, None]
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        """[..., V] logits of hidden states [..., d], with what the architecture does after its LM head."""
-        logits: Tensor = self._model.get_output_embeddings()(hidden)  # type: ignore[no-untyped-call]
-        if (scale := getattr(self._config, "logits_scaling", None)) is not None:  # Granite, MiniCPM 3; HyperCLOVA X
-            logits = logits * scale if self._config.model_type == "hyperclovax" else logits / scale
-        for name in ("logit_scale", "lm_head_multiplier"):  # Cohere; Falcon-H1
-            if (scale := getattr(self._config, name, None)) is not None:
-                logits = logits * scale
-        if (cap := getattr(self._config, "final_logit_softcapping", None)) is not None:  # Gemma
-            logits = torch.tanh(logits / cap) * cap
+        """[..., V] logits of hidden states [..., d]."""
+        return self._head(hidden)
+
+    def _own_logits(self, tokens: Sequence[int]) -> Tensor:
+        """[T, V] logits from the model's own forward, without a cache."""
+        logits: Tensor = self._model(input_ids=torch.tensor([tokens], device=self.device), use_cache=False).logits[0]
         return logits
 
     def _label_mass(
@@ -343,19 +371,3 @@ def _enough_memory(name: str, device: torch.device) -> Iterator[None]:
             f"{name} needs more memory than {device} has left. Use --dtype bfloat16, a shorter prompt, a smaller "
             "--max-tokens, a smaller model, or --device cpu."
         ) from error
-
-
-def _context_length(config: PreTrainedConfig, name: str) -> int:
-    length = getattr(config, "max_position_embeddings", None)
-    if length is None:
-        raise UnsupportedModelError(
-            f"the configuration of {name} has no max_position_embeddings, which says how long its context is. Add it "
-            "to config.json, or use another model."
-        )
-    return int(length)
-
-
-def _eos_tokens(model: PreTrainedModel) -> frozenset[int]:
-    """All ids that end an answer, from the generation config, else from the model's."""
-    ids = getattr(model.generation_config, "eos_token_id", None)
-    return as_ids(model.config.get_text_config().eos_token_id if ids is None else ids)

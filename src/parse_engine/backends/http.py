@@ -16,7 +16,7 @@ import httpx
 
 from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, check_open
 from parse_engine.backends.events import body, read_event
-from parse_engine.backends.folder import read_codec, read_config, read_eos
+from parse_engine.backends.folder import Ends, read_codec, read_config, read_ends, united
 from parse_engine.backends.server import Server, ServerError
 from parse_engine.backends.wire import (
     Dialect,
@@ -45,12 +45,12 @@ class HTTPModel:
 
     concurrency = _IN_FLIGHT
 
-    def __init__(self, server: Server, wire: Wire, entry: Json, folder: Path, cache: dict[str, str]):
+    def __init__(self, server: Server, wire: Wire, entry: Json, folder: Path, ends: Ends, cache: dict[str, str]):
         self.name = str(entry["id"])
         self.codec = wire.codec
         # What the server really loaded is not told: its name for it, and the tokenizer and template that are here.
         self.fingerprint = f"{self.name} {fingerprint(folder)}"
-        self.eos = wire.eos
+        self.ends, self.eos = ends, wire.eos
         self.context_length = _context_length(entry, folder)
         size = cache.get("block_size", "")
         self.block_size = int(size) if size.isdigit() else 1
@@ -96,17 +96,23 @@ class HTTPModel:
             models = server.understood(read_event, body(server.ask(client, "GET", "/models")))
             entry = _pick(server.understood(read_models, models), name, server)
             folder = _folder_of(entry, name, server)
-            codec, eos = read_codec(folder), read_eos(folder)
+            codec = read_codec(folder)
+            eos = united(ends := read_ends(folder, codec))
             _check_tokens(client, server, entry["id"], codec)
             wires = [Wire(entry["id"], codec, eos, dialect) for dialect in ladder(role, chosen_labels)]
             wire = Wire(entry["id"], codec, eos, _settle(client, server, wires))
-            return cls(server, wire, entry, folder, _cache_settings(client, server))
+            return cls(server, wire, entry, folder, ends, _cache_settings(client, server))
 
     async def decode(
         self, tokens: Sequence[int], params: SamplingParams, max_tokens: int, usage: Usage
     ) -> AsyncGenerator[int]:
         check_open(self)
         server = self._server
+        if unheard := self._wire.unheard(params.stop):
+            raise ConfigError(
+                f"the stop text {unheard[0]!r} names a special token, and the server at {server.url} tells the text of "
+                "its answers alone, which special tokens are no part of. Use another stop text, or vllm serve."
+            )
         text, number, cached = "", 0, 0
         finish: str | None = None
         end: int | None = None
@@ -138,9 +144,15 @@ class HTTPModel:
             if finish not in ("stop", "length"):
                 raise server.error(f"left the answer unfinished ({finish or 'the stream ends'}). See its log.")
             if not ids_out:
-                for token in self.codec.encode_after(text, tokens)[:max_tokens]:
+                written, lost = self.codec.carry(text, tokens)
+                for token in written[:max_tokens]:
                     number += 1
                     yield token
+                if lost and len(written) < max_tokens:
+                    raise server.error(
+                        f"told a text that the tokenizer found here cannot write from {lost[:20]!r} on. "
+                        f"Name the model that it serves with --{server.role}."
+                    )
             if finish == "stop" and end is None and number < max_tokens:
                 end = min(self.eos, default=None)
             # It comes last: whoever gets it reads no further, and the cached rows are told after it.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import Any
 
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedConfig
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 
 class KVCache:
@@ -24,6 +25,8 @@ class KVCache:
     def reset(self) -> None:
         """Forget everything."""
         self.past = DynamicCache(config=self._config)
+        context = getattr(self._config, "max_position_embeddings", None) or 0
+        self.past.layers = [_unwindowed(layer, context) for layer in self.past.layers]
         self.tokens: list[int] = []
         self.hidden: Tensor | None = None
 
@@ -69,3 +72,9 @@ class KVCache:
             return None
         at = index - (len(self.tokens) - len(self.hidden))
         return self.hidden[at] if 0 <= at < len(self.hidden) else None
+
+
+def _unwindowed(layer: Any, context: int) -> Any:
+    """A layer whose window holds the whole context keeps everything, as one of full attention does."""
+    wide = type(layer) is DynamicSlidingWindowLayer and layer.sliding_window >= context
+    return DynamicLayer() if wide else layer  # type: ignore[no-untyped-call]

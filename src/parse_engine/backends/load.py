@@ -31,7 +31,8 @@ class LoadOptions(TypedDict, total=False):
     dtype: str
     """auto (as the checkpoint says), float32, bfloat16 or float16."""
     attention: Attention
-    """Of the target: sdpa with a dense mask, or flex_attention with a block mask (hf)."""
+    """Of the target: sdpa with a dense mask (eager where the model has no sdpa), or flex_attention with a block mask
+    (hf)."""
     timeout: float
     """Most seconds between two pieces of a server's answer (http)."""
     label_ids: bool
@@ -47,19 +48,21 @@ def load_pair(
     target: str | Path, draft: str | Path | None, **options: Unpack[LoadOptions]
 ) -> tuple[Model, Model | None]:
     """A target and its drafter, which may be one and the same model; see `AsyncEngine.load`."""
-    from parse_engine.backends.folder import check_target
+    from parse_engine.backends.folder import check_here, check_target
     from parse_engine.models.resolve import resolve
 
     target, draft = names_of(target, draft, options.get("target_url"), options.get("draft_url"))
     check_options(target, draft, options)
     if draft is not None and options.get("target_url") is None:
         check_target(resolve(target))
+        if options.get("backend") != "vllm":
+            check_here(resolve(target), judges=True)
     same = draft == target and options.get("target_url") == options.get("draft_url")
     # First the drafter: vLLM 0.32 on CPUs starts no engine after one that speculates with n-grams, as a target may.
     with closed_on_error() as loaded:
         if draft is not None and not same:
             loaded.append(_load(draft, options, "draft", alone=False))
-        loaded.append(_load(target, options, "target", alone=draft is None or same))
+        loaded.append(_load(target, options, "target", alone=draft is None or same, judges=draft is not None))
     drafter = None if draft is None else loaded[0]
     return loaded[-1], drafter
 
@@ -117,7 +120,7 @@ def check_options(target: str | Path, draft: str | Path | None, options: LoadOpt
             raise ConfigError(f"{role} options are vLLM's own and mean nothing here. Use --backend vllm, or drop them.")
 
 
-def _load(name: str | Path, options: LoadOptions, role: str, *, alone: bool) -> Model:
+def _load(name: str | Path, options: LoadOptions, role: str, *, alone: bool, judges: bool = False) -> Model:
     dtype = options.get("dtype", "auto")
     if (served := connect(name, options, role)) is not None:
         return served
@@ -132,7 +135,11 @@ def _load(name: str | Path, options: LoadOptions, role: str, *, alone: bool) -> 
     from parse_engine.backends.hf import HFModel
 
     attention = options.get("attention", "sdpa") if role == "target" else "sdpa"  # a drafter makes no packed pass
-    return HFModel.load(folder, device=options.get("device", "auto"), dtype=dtype, attention=attention, name=str(name))
+    device = options.get("device", "auto")
+    model = HFModel.load(folder, device=device, dtype=dtype, attention=attention, name=str(name))
+    if judges:
+        model.check_verify()
+    return model
 
 
 def connect(name: str | Path, options: LoadOptions, role: str) -> HTTPModel | None:

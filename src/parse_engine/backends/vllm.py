@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from parse_engine.backends.base import Scores, Signal, Usage, VerifyRequest, check_open, run_of
-from parse_engine.backends.folder import read_codec, read_eos
+from parse_engine.backends.folder import read_codec, read_ends, united
 from parse_engine.backends.pump import Group, Pump, StepEngine
 from parse_engine.config import SamplingParams
 from parse_engine.errors import ConfigError, did_you_mean
@@ -63,7 +63,8 @@ class VLLMModel:
         """
         name = name or str(path)
         arguments, pump = engine_arguments(path, dtype, options), Pump.of_this_process()
-        codec, eos, own = read_codec(path), read_eos(path), fingerprint(path)  # nothing fails behind a started engine
+        codec, own = read_codec(path), fingerprint(path)  # nothing fails behind a started engine
+        eos = united(read_ends(path, codec))
         try:
             engine = pump.start(arguments).result()
         except (ValueError, RuntimeError, TypeError, AssertionError) as error:

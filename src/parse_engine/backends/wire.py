@@ -21,6 +21,7 @@ Json = dict[str, Any]
 # vLLM's own fields. Without them the sampling defaults of the model's folder would apply on the server.
 _PLAIN_SAMPLING = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 _MOST_STOPS = 4  # stop texts that OpenAI's API takes, and many servers after it
+_WORD = "▁"  # how SentencePiece writes the space before a word
 _PROBE = "Two and two are four, and"
 
 
@@ -128,8 +129,19 @@ class Wire:
         if params.stop and not self.dialect.ids_out:  # such an answer is read as a whole, when it is at its end
             body |= {"stop": sent} if (sent := sent_stops(params.stop)) else {}
         if self.dialect.extras:
-            body |= {"return_token_ids": True, "stop_token_ids": sorted(self.eos)}
+            ends = self.eos | {id for id, name in self.codec.special.items() if name in params.stop}
+            body |= {"return_token_ids": True, "stop_token_ids": sorted(ends)}
+            if self.codec.marks and not self.dialect.ids_out:
+                body["skip_special_tokens"] = False  # or thoughts could not be told from the answer
         return body
+
+    def unheard(self, stops: Sequence[str]) -> list[str]:
+        """The stop texts that no answer can end with: they name special tokens, and the server tells text alone."""
+        if self.dialect.ids_out:
+            return []
+        names = {id: name for id, name in self.codec.special.items() if id not in self.eos}
+        heard = set(names.values()) if self.dialect.extras else set()  # as ids
+        return [stop for stop in stops if stop not in heard and any(name in stop for name in names.values())]
 
     def verdicts(self, prompts: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]) -> Json:
         """The next token of each prompt, with the probabilities of the labels."""
@@ -143,9 +155,21 @@ class Wire:
     def masses(self, choice: Json, labels: Sequence[Sequence[int]]) -> tuple[float, float]:
         """The probabilities of Correct and of Incorrect; a token that was not reported counts nothing."""
         top = choice["logprobs"]["top_logprobs"][0]
-        keys = [{_key(id) if self.dialect.id_keys else self._text([id]) for id in ids} for ids in labels]
-        right, wrong = (sum(math.exp(top[key]) for key in side if key in top) for side in keys)
+        keys = [{key for id in ids for key in self._keys(id, top)} for ids in labels]
+        right, wrong = (sum(math.exp(top[key]) for key in side) for side in keys)
         return right, wrong
+
+    def _keys(self, id: int, top: Json) -> list[str]:
+        """The keys by which a server reports a token: by its id, or by its text.
+
+        Servers write the text of a token that begins a word with its space, without it, or as the vocabulary has it.
+        """
+        if self.dialect.id_keys:
+            return [key for key in (_key(id),) if key in top]
+        raw, text = self.codec.name_of(id), self._text([id])
+        spaced = text if text.startswith(" ") or not raw.startswith(_WORD) else f" {text}"
+        exact = [key for key in dict.fromkeys((spaced, raw, raw.replace(_WORD, " "))) if key in top]
+        return exact or [key for key in (spaced.strip(), f" {spaced.strip()}") if key in top]
 
     def _completion(self, prompt: Any, **fields: Any) -> Json:
         return {"model": self._model, "prompt": prompt, **(_PLAIN_SAMPLING if self.dialect.extras else {}), **fields}

@@ -82,7 +82,7 @@ def published(record: Record) -> Record:
     no draft."""
     trace = replace(record.answer.trace, draft_text="", committed_text="", boundary_offsets=())
     text = "" if record.task in UNPUBLISHED else record.answer.text
-    return replace(record, prompt="", answer=replace(record.answer, text=text, trace=trace))
+    return replace(record, prompt="", answer=replace(record.answer, text=text, thinking=None, trace=trace))
 
 
 def read_records(path: Path) -> list[Record]:

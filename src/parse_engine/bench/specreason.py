@@ -19,6 +19,7 @@ from parse_engine.prefix.judges import Confidence
 from parse_engine.prefix.suffix import suffix_text
 from parse_engine.prefix.verifier import prompt_judge
 from parse_engine.text import Writer
+from parse_engine.thinking import Telling, split
 from parse_engine.trace import Answer, BoundaryVerdict, Continuing, FinishReason, Trace
 
 STEP_ENDS: dict[StepEnd, str] = {"blank-line": "\n\n", "line": "\n"}
@@ -81,6 +82,7 @@ class SpecReason(AsyncEngine):
         target, drafter, request = self.target, self._model_of("draft"), flight.request
         context, drafters_context = flight.context, flight.drafters_context
         answer = Writer(target.codec, request.params.stop, after=context if request.raw else ())
+        telling = Telling(opened := target.codec.opened(context))
         drafted: list[int] = []  # the answer in the drafter's tokens
         scored: list[BoundaryVerdict] = []
         kept = draft_tokens = number = 0
@@ -89,9 +91,16 @@ class SpecReason(AsyncEngine):
             while finish is None:
                 room, number = flight.max_tokens - len(answer.tokens), number + 1
                 step = await self._step(flight, "draft", drafter, [*drafters_context, *drafted], room, number)
-                for_target, for_drafter = self._in(target, step, [*context, *answer.tokens])[:room], step.tokens
-                accepted = False
-                if step.text:  # a drafter that has nothing more to say does not end the answer
+                before = [*context, *answer.tokens]
+                for_drafter, accepted = step.tokens, False
+                shared = self._are_shared(step.tokens, target)
+                for_target, lost = (step.tokens, "") if shared else target.codec.carry(step.text, before)
+                if lost:
+                    flight.warnings.append(
+                        f"step {number} is not kept: the target's tokens cannot write it as drafted."
+                    )
+                for_target = for_target[:room]
+                if step.text and not lost:  # a drafter that has nothing more to say does not end the answer
                     draft_tokens += len(for_target)
                     score = await self._score(flight, context, [*answer.tokens, *for_target])
                     accepted = score.counted(self.config.min_label_mass) >= self._least
@@ -100,17 +109,19 @@ class SpecReason(AsyncEngine):
                     kept += len(for_target)
                 else:
                     step = await self._step(flight, "continue", target, [*context, *answer.tokens], room, number)
-                    for_target, for_drafter = step.tokens, self._in(drafter, step, [*drafters_context, *drafted])
+                    for_target = for_drafter = step.tokens
+                    if not self._are_shared(step.tokens, drafter):
+                        for_drafter = drafter.codec.encode_after(step.text, [*drafters_context, *drafted])
                 drafted += for_drafter
-                shown = len(answer.stable)
                 for token in for_target:
                     answer.push(token)
-                flight.emit(Continuing(answer.stable[shown:]))
+                new = telling.more(answer.stable)
+                flight.emit(Continuing(new.text, new.thinking or ""))
                 repeats = self._ends_on_repeat and number > STEPS_BEFORE_A_REPEAT and step.text == last
                 finish = _finish(answer, flight.max_tokens, ended=step.ended or repeats or not step.tokens)
                 last = step.text
         except BackendError as error:
-            error.phase, error.text = flight.clock.phase, answer.stable
+            error.phase, error.text = flight.clock.phase, split(answer.stable, opened).text
             raise
         kept = min(kept, len(answer.tokens))  # a stop text may cut the last step
         trace = Trace(
@@ -127,7 +138,8 @@ class SpecReason(AsyncEngine):
             seconds=flight.clock.seconds(),
             warnings=tuple(flight.warnings),
         )
-        return Answer(answer.text, finish, len(context), len(answer.tokens), trace)
+        parts = split(answer.text, opened)
+        return Answer(parts.text, finish, len(context), len(answer.tokens), trace, parts.thinking)
 
     async def _step(
         self, flight: Flight, phase: Phase, model: Model, tokens: Sequence[int], most: int, number: int
@@ -162,11 +174,9 @@ class SpecReason(AsyncEngine):
         text = target.codec.decode([token]).strip() if token is not None else ""
         return Confidence(int(text) / BEST if text in set("0123456789") else 0.0)
 
-    def _in(self, model: Model, step: _Step, after: Sequence[int]) -> list[int]:
-        """Another model's step in the tokens of `model`, as it goes on behind `after`."""
-        if self._same_tokens and max(step.tokens, default=0) < model.codec.size:
-            return step.tokens
-        return model.codec.encode_after(step.text, after)
+    def _are_shared(self, tokens: Sequence[int], model: Model) -> bool:
+        """Whether another model's tokens are those of `model` as well."""
+        return self._same_tokens and max(tokens, default=0) < model.codec.size
 
 
 def _finish(answer: Writer, max_tokens: int, *, ended: bool) -> FinishReason | None:

@@ -31,6 +31,7 @@ from parse_engine.prefix.segments import boundaries
 from parse_engine.prefix.verifier import prompt_judge
 from parse_engine.request import Request
 from parse_engine.text import Writer
+from parse_engine.thinking import split
 
 COSTS_FILE = "costs.jsonl"
 BATCHES = 2  # questions in a batch, by the answers in flight
@@ -269,7 +270,7 @@ class _Batch:
                     writer.push(token)
                     if writer.stopped:
                         break
-        return writer.text, len(writer.tokens) - len(kept)
+        return split(writer.text, target.codec.opened(context)).text, len(writer.tokens) - len(kept)
 
     def _case(
         self, asked: _Asked, answers: list[tuple[str, int]], read: _Pass, made: Mapping[tuple[Key, int], Written]
@@ -288,10 +289,11 @@ class _Batch:
             return Outcome(right(text), tokens, share, same_answer(text, own))
 
         draft, scores = read.draft, read.scores or Scores()
+        drafted = split(draft.text, self._target.codec.opened(asked.context)).text
         outcomes = []
         for end in read.ends:
             if draft.complete and end == read.ends[-1]:
-                outcomes.append(outcome([(draft.text, 0)]))
+                outcomes.append(outcome([(drafted, 0)]))
                 continue
             from_there = self._reached(read, end)
             again = outcome(made[asked.key, from_there])
@@ -302,7 +304,7 @@ class _Batch:
             asked=digest(asked.task, asked.question),
             prompt_tokens=len(asked.context),
             target=outcome(answers),
-            draft=outcome([(draft.text, len(draft.tokens))]),
+            draft=outcome([(drafted, len(draft.tokens))]),
             complete=draft.complete,
             ends=read.ends,
             cuts=read.cuts,

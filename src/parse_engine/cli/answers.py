@@ -22,7 +22,7 @@ Outcome = Answer | ParseEngineError
 def refusal(engine: Engine, entry: Entry, settings: GenerateSettings) -> ParseEngineError | None:
     """Why a prompt would be refused before the models are asked; None where it would not be."""
     try:
-        engine.inner.check(entry.prompt, entry.sampling, **settings.asking)
+        engine.check(entry.prompt, entry.sampling, **settings.asking)
     except ParseEngineError as error:
         return error
     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing, nullcontext
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,7 @@ from parse_engine.cli.prompts import Entry, read_entries
 from parse_engine.cli.results import AnswersFile
 from parse_engine.cli.settings import GenerateSettings, given, merge
 from parse_engine.cli.streams import print_error
-from parse_engine.config import EMBEDDED_TARGET
+from parse_engine.config import AUTO, EMBEDDED_TARGET
 from parse_engine.errors import ConfigError, DataError
 from parse_engine.files import write_atomically
 from parse_engine.trace import Answer
@@ -57,7 +56,9 @@ def generate(
     prompt: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PROMPT", help="Prompts, one answer each; -: stdin. What else is on stdin is put before them."
+            metavar="PROMPT",
+            help="Prompts, one answer each; -: stdin. What else is on stdin is put before them: in a shell's loop, "
+            "which reads from it too, add </dev/null.",
         ),
     ] = None,
     file: Annotated[str | None, _prompting("file", metavar="FILE")] = None,
@@ -104,8 +105,8 @@ def generate(
 ) -> None:
     """Answer prompts: text on stdout, everything else on stderr.
 
-    A prompt that is refused or fails leaves the others alone. The exit status is 0 when all were answered, 1 when some
-    were, 2 when none was.
+    A prompt that is refused or fails leaves the others alone.
+    Exit status: 0 when all were answered, 1 when some were, 2 when none was.
     """
     flags = given(ctx, but={"prompt", "config"})
     if prompt and "file" in flags:
@@ -130,6 +131,8 @@ def _answer_all(entries: list[Entry], settings: GenerateSettings) -> int:
                 for entry, outcome in outcomes:
                     if isinstance(outcome, Answer):
                         answered[entry] = outcome
+                    else:
+                        print_error(entry.named(outcome))
                     if file is not None:
                         file.add(entry, outcome)
                     printer.add(entry, outcome)
@@ -148,7 +151,10 @@ def _answer_all(entries: list[Entry], settings: GenerateSettings) -> int:
 
 def _outcomes(entries: list[Entry], settings: GenerateSettings) -> Generator[tuple[Entry, Outcome]]:
     """What becomes of the prompts: first of those that are refused, then of the others, as they are answered."""
-    if not entries:
+    broken = {entry: entry.error for entry in entries if entry.error is not None}
+    yield from broken.items()
+    whole = [entry for entry in entries if entry not in broken]
+    if not whole:
         return
     with _load(settings) as engine:
         if settings.concurrency is not None and settings.concurrency > engine.concurrency:
@@ -157,15 +163,13 @@ def _outcomes(entries: list[Entry], settings: GenerateSettings) -> Generator[tup
                 f"warning: these models give {most} at a time, so concurrency {settings.concurrency} changes nothing",
                 err=True,
             )
+        refused = {entry: error for entry in whole if (error := refusal(engine, entry, settings))}
+        yield from refused.items()
+        asked = [entry for entry in whole if entry not in refused]
         if engine.target.name == EMBEDDED_TARGET:
-            _say_what_the_embedded_pair_can(entries)
-        refused = {entry: error for entry in entries if (error := refusal(engine, entry, settings))}
-        asked = [entry for entry in entries if entry not in refused]
+            _say_what_the_embedded_pair_can(asked)
         with closing(answers(engine, asked, settings)) as answered:
-            for entry, outcome in chain(refused.items(), answered):
-                if not isinstance(outcome, Answer):
-                    print_error(f"{entry.where}: {outcome}" if entry.where else str(outcome))
-                yield entry, outcome
+            yield from answered
 
 
 def _say_what_the_embedded_pair_can(entries: list[Entry]) -> None:
@@ -204,14 +208,20 @@ def _status(settings: GenerateSettings) -> Any:
     return Console(stderr=True).status("loading the models")
 
 
+def _placed(name: str, url: str | None) -> str:
+    """A model for people, with its address if it has one; auto is whatever is served there."""
+    return name if url is None else f"the model at {url}" if name == AUTO else f"{name} at {url}"
+
+
 def _write_page(file: str, items: list[tuple[str, Answer]], settings: GenerateSettings) -> None:
     from parse_engine.render.html import About, page
 
     target, drafter = settings.names()
     about = About(
-        target if settings.target_url is None else f"{target} at {settings.target_url}",
-        drafter if settings.draft_url is None or drafter is None else f"{drafter} at {settings.draft_url}",
+        _placed(target, settings.target_url),
+        None if drafter is None else _placed(drafter, settings.draft_url),
         settings.judging,
+        settings.profile,
     )
     try:
         write_atomically(Path(file), page(items, about))

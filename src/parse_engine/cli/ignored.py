@@ -43,8 +43,21 @@ RULES = (
     _rule(JUDGING, lambda s: s.method == "parse", "method parse, the only one that judges"),
     _rule("draft_timeout", lambda s: s.method == "parse", "method parse, the only one that can do without its draft"),
     _rule("draft draft_url draft_option", lambda s: s.method != "target", "a method with a drafter (parse or draft)"),
-    _rule("judge_suffix judge_prompt min_label_mass", lambda s: s.judge in ("prompt", "fused"), "a judge that asks"),
-    _rule("keep_agreeing", lambda s: s.temperature == 0 or not s.keep_agreeing, "greedy decoding (temperature 0)"),
+    _rule(
+        "delta boundary_rule", lambda s: s.max_prefixes > 1, "prefixes before the whole draft (max_prefixes above 1)"
+    ),
+    _rule("judge_suffix judge_prompt", lambda s: s.judge in ("prompt", "fused"), "a judge that asks"),
+    _rule(
+        "min_label_mass",
+        lambda s: s.judge == "prompt" and s.profile is None,
+        "judge prompt as it is without a profile, the only one that reads verdicts alone",
+    ),
+    _rule(
+        "keep_agreeing",
+        lambda s: s.greedy or s.may_have_objects or not s.keep_agreeing,
+        "greedy decoding (temperature 0)",
+    ),
+    _rule("top_p seed", lambda s: not s.greedy or s.may_have_objects, "sampling (temperature above 0)"),
     _rule("backend", lambda s: s.backend == "http" or _runs_here(s), "a model without an address"),
     _rule("device", lambda s: s.backend == "hf" and _runs_here(s), "a model that runs here on the back end hf"),
     _rule("dtype", lambda s: s.backend != "http" and _runs_here(s), "a model that runs here"),
@@ -62,14 +75,14 @@ RULES = (
 )
 
 
-def refuse_ignored(settings: GenerateSettings, given: Collection[str]) -> None:
-    """Refuse what was given and has no effect beside the other settings.
+def refuse_ignored(given: Collection[str], *among: GenerateSettings) -> None:
+    """Refuse what was given and has no effect beside the others of any of these settings.
 
     Raises:
         ConfigError: there is something of the kind.
     """
     for rule in RULES:
-        if (names := sorted(rule.names & set(given))) and not rule.has_effect(settings):
+        if (names := sorted(rule.names & set(given))) and not any(map(rule.has_effect, among)):
             they, need, them = ("it", "needs", "it") if len(names) == 1 else ("they", "need", "them")
             raise ConfigError(
                 f"{', '.join(names)} would be ignored: {they} {need} {rule.need}. Drop {them}, or change the rest."

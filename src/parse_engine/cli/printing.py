@@ -42,7 +42,7 @@ class Printer:
         settings = self._settings
         if isinstance(outcome, Answer):
             for warning in outcome.trace.warnings:
-                typer.echo(f"warning: {warning}", err=True)
+                typer.echo(f"warning: {entry.named(warning)}", err=True)
         if settings.json:
             typer.echo(dumps(row(entry, outcome), ensure_ascii=False))
         elif settings.output is None:

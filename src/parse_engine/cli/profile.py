@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parse_engine.files import write_atomically
+from parse_engine.files import check_places, write_atomically
 
 if TYPE_CHECKING:
     from parse_engine.profile import Profile
@@ -24,6 +24,7 @@ def show(
     """Say what a profile promises, from what data, and what the settings on the way cost and gain."""
     from parse_engine.profile import Profile
 
+    check_places({"the profile": profile}, {"the page": html})
     loaded = Profile.load(profile)
     if html is not None:
         from parse_engine.bench.report.plotting import require_matplotlib

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parse_engine.cli.settings import GenerateSettings
+import typer
+
+from parse_engine.cli.ignored import refuse_ignored
+from parse_engine.cli.settings import STDIN, GenerateSettings
 from parse_engine.config import SamplingParams
-from parse_engine.errors import ConfigError, DataError, PromptError, did_you_mean
+from parse_engine.errors import ConfigError, DataError, ParseEngineError, PromptError, did_you_mean
 
 if TYPE_CHECKING:
     from parse_engine.prompt import Prompt
-    from parse_engine.text import Message
 
-STDIN = "-"
 SAMPLING = tuple(each.name for each in dataclasses.fields(SamplingParams))
 FIELDS = ("prompt", "messages", "id", *SAMPLING)
 
@@ -33,11 +34,19 @@ class Entry:
     """Its place, for people; empty for a prompt that is the only one."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """What is said of it beside its answer: of a prompt from a file `file`, `line`, `id`, and what its line sets."""
+    error: ParseEngineError | None = None
+    """Why it cannot be asked; None where it can, as far as is known without a model."""
+
+    def named(self, said: object) -> str:
+        """What is said of it, behind its place where it has one."""
+        return f"{self.where}: {said}" if self.where else str(said)
 
     @property
     def shown(self) -> str:
         """The prompt for people: the text, or what was said last in a conversation."""
-        return self.prompt if isinstance(self.prompt, str) else self.prompt[-1]["content"]
+        from parse_engine.prompt import content_text
+
+        return self.prompt if isinstance(self.prompt, str) else content_text(self.prompt[-1]["content"]) or ""
 
 
 def read_entries(arguments: Sequence[str], settings: GenerateSettings) -> list[Entry]:
@@ -47,15 +56,17 @@ def read_entries(arguments: Sequence[str], settings: GenerateSettings) -> list[E
 
     Raises:
         PromptError: there is no prompt.
-        DataError: the file is missing or broken.
-        ConfigError: `raw` or `system` does not fit a prompt that is given as messages.
+        DataError: the file, or stdin, cannot be read.
     """
     if settings.file is not None and not arguments:
         return list(_from_file(settings.file, settings))
-    texts = _texts(arguments)
-    prompts = [_with_system(text, settings, "the prompt") for text in texts]
-    places = [f"prompt {number}" if len(texts) > 1 else "" for number in range(1, len(texts) + 1)]
-    return [Entry(prompt, settings.sampling, where) for prompt, where in zip(prompts, places, strict=True)]
+    prompts = [_with_system(text, settings) for text in _texts(arguments)]
+    if len(prompts) == 1:
+        return [Entry(prompts[0], settings.sampling)]
+    return [
+        Entry(prompt, settings.sampling, f"prompt {number}", {"prompt": number})
+        for number, prompt in enumerate(prompts, start=1)
+    ]
 
 
 def _texts(arguments: Sequence[str]) -> list[str]:
@@ -63,6 +74,9 @@ def _texts(arguments: Sequence[str]) -> list[str]:
     piped = _read_stdin(wanted=wanted or not arguments).strip() if wanted or not sys.stdin.isatty() else ""
     if wanted:
         return [piped if argument == STDIN else argument for argument in arguments]
+    if arguments and piped:
+        where = "the prompt" if len(arguments) == 1 else "each prompt"
+        typer.echo(f"warning: {len(piped)} characters from stdin were put before {where}", err=True)
     if not arguments and not piped:
         raise PromptError(
             'there is no prompt. Give one as an argument (parse-engine generate "..."), with --file FILE, or on stdin.'
@@ -93,16 +107,25 @@ def _from_file(name: str, settings: GenerateSettings) -> Iterator[Entry]:
         raise PromptError(f"the prompt file {named} has no prompts. Put one prompt on each line.")
     objects = numbered[0][1].lstrip().startswith("{") if name == STDIN else name.endswith(".jsonl")
     for number, line in numbered:
-        where = f"{named} line {number}"
-        row = _object(line, where) if objects else {"prompt": line}
-        prompt = _messages(row["messages"], where) if "messages" in row else row["prompt"]
+        where, given = f"{named} line {number}", {"file": named, "line": number, "id": None}
+        if objects:
+            yield _from_object(line, settings, where, given)
+        else:
+            yield Entry(_with_system(line, settings), settings.sampling, where, given)
+
+
+def _from_object(line: str, settings: GenerateSettings, where: str, given: Mapping[str, Any]) -> Entry:
+    """The prompt of a JSON object; what is wrong with it leaves the other lines alone."""
+    try:
+        row = _object(line)
+        given = {**given, "id": _id(row)}
+        _refuse_unknown(row, FIELDS)
         own = {name: row[name] for name in SAMPLING if name in row}
-        yield Entry(
-            _with_system(prompt, settings, where),
-            _sampling(settings.sampling, own, where),
-            where,
-            {"file": named, "line": number, "id": row.get("id"), **own},
-        )
+        decoded = dataclasses.replace(settings, file=None, **own)  # as if it were the only prompt
+        refuse_ignored(own, decoded)
+        return Entry(_with_system(_prompt(row), settings), decoded.sampling, where, {**given, **own})
+    except ParseEngineError as error:
+        return Entry("", settings.sampling, where, given, error)
 
 
 def _read(path: Path) -> str:
@@ -114,64 +137,64 @@ def _read(path: Path) -> str:
         raise DataError(f"the prompt file {path} is not UTF-8 text. Convert it.") from None
 
 
-def _object(line: str, where: str) -> dict[str, Any]:
+def _object(line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise DataError("it has half a surrogate pair. Give valid Unicode.") from None
     except (ValueError, RecursionError) as error:
         why = error.msg if isinstance(error, json.JSONDecodeError) else error
-        raise DataError(f"{where} is not JSON: {why}.") from None
-    if not isinstance(row, dict) or ("prompt" in row) == ("messages" in row):
-        raise DataError(f'{where} must be an object with either "prompt" or "messages".')
-    _refuse_unknown(row, FIELDS, where)
-    if "messages" not in row and not isinstance(row["prompt"], str):
-        raise DataError(f'{where}: "prompt" must be a text.')
-    own = row.get("id")
-    if isinstance(own, bool) or not isinstance(own, str | int | None):
-        raise DataError(f'{where}: "id" must be a text or a whole number.')
-    if isinstance(own, str) and any("\ud800" <= character <= "\udfff" for character in own):
-        raise DataError(f'{where}: "id" has half a surrogate pair. Give valid Unicode.')
+        raise DataError(f"it is not JSON: {why}.") from None
+    if not isinstance(row, dict):
+        raise DataError('it must be an object with "prompt" or "messages".')
     return row
 
 
-def _messages(messages: Any, where: str) -> list[Message]:
-    from parse_engine.prompt import content_text
-
-    given = messages if isinstance(messages, list) and all(isinstance(each, dict) for each in messages) else []
-    read = [{"role": each.get("role"), "content": content_text(each.get("content"))} for each in given]
-    if not read or not all(isinstance(value, str) for each in read for value in each.values()):
-        raise DataError(
-            f'{where}: "messages" must be a list of objects with the texts "role" and "content"; a content may also be '
-            "a list of parts of the type text."
-        )
-    for message in given:
-        _refuse_unknown(message, ("role", "content"), f"{where}, a message")
-    return read
+def _id(row: Mapping[str, Any]) -> str | int | None:
+    own = row.get("id")
+    if isinstance(own, bool) or not isinstance(own, str | int | None):
+        raise DataError('"id" must be a text or a whole number.')
+    return own
 
 
-def _refuse_unknown(row: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+def _prompt(row: Mapping[str, Any]) -> Prompt:
+    """The text or the messages, whose roles and contents are the engine's to judge."""
+    if ("prompt" in row) == ("messages" in row):
+        raise DataError('it must have either "prompt" or "messages".')
+    if "prompt" in row:
+        if not isinstance(row["prompt"], str):
+            raise DataError('"prompt" must be a text.')
+        return str(row["prompt"])
+    messages = row["messages"]
+    if not isinstance(messages, list) or not messages or not all(isinstance(each, dict) for each in messages):
+        raise DataError('"messages" must be a list of objects with the texts "role" and "content".')
+    for number, message in enumerate(messages, start=1):
+        _refuse_unknown(message, ("role", "content"), f"chat message {number}: ")
+    return messages
+
+
+def _refuse_unknown(row: Mapping[str, Any], known: Sequence[str], where: str = "") -> None:
     for name in row:
         if name not in known:
             raise DataError(
-                f"{where}: unknown field '{name}'.{did_you_mean(name, known)} Known fields: {', '.join(known)}."
+                f"{where}unknown field '{name}'.{did_you_mean(name, known)} Known fields: {', '.join(known)}."
             )
 
 
-def _sampling(sampling: SamplingParams, own: Mapping[str, Any], where: str) -> SamplingParams:
-    """How a prompt is decoded: as its line says, where it says it."""
-    try:
-        return SamplingParams.from_mapping({**vars(sampling), **own})
-    except ConfigError as error:
-        raise DataError(f"{where}: {error}") from None
+def _with_system(prompt: Prompt, settings: GenerateSettings) -> Prompt:
+    """The prompt behind the system message of the settings.
 
-
-def _with_system(prompt: Prompt, settings: GenerateSettings, where: str) -> Prompt:
+    Raises:
+        ConfigError: `raw` or `system` does not fit a prompt that is given as messages.
+    """
     if settings.raw and not isinstance(prompt, str):
-        raise ConfigError(f"{where} is given as messages and needs the chat template. Drop raw, or give it as a text.")
+        raise ConfigError("messages need the chat template. Drop --raw, or give the prompt as a text.")
     if settings.system is None:
         return prompt
     system = {"role": "system", "content": settings.system}
     if isinstance(prompt, str):
         return [system, {"role": "user", "content": prompt}]
-    if prompt[0]["role"] == "system":
-        raise ConfigError(f"{where}: the messages begin with a system message of their own. Drop --system.")
+    if prompt[0].get("role") == "system":
+        raise ConfigError("the messages begin with a system message of their own. Drop --system.")
     return [system, *prompt]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from json import dumps, loads
 from pathlib import Path
@@ -18,6 +17,7 @@ from parse_engine.cli.prompts import Entry
 from parse_engine.cli.settings import GenerateSettings
 from parse_engine.errors import BackendError, DataError
 from parse_engine.files import write_atomically
+from parse_engine.locks import locked
 from parse_engine.trace import Answer
 
 _START = b'{"digest": "'
@@ -56,15 +56,13 @@ class AnswersFile:
         self._digests = {entry: digest(entry, decisive) for entry in entries}
         self._lines: dict[Entry, bytes] = {}
         self.answers: dict[Entry, Answer] = {}
-        with self._writing():
-            self._file = path.open("ab", buffering=0)
-        try:
+        with self._writing(), ExitStack() as opened:
+            if path.is_file() or not path.exists():
+                opened.enter_context(self._locked())
+            self._file = opened.enter_context(path.open("ab", buffering=0))
             if path.is_file():  # of a pipe or a device nothing can be read back
-                self._lock()
                 self._read()
-        except BaseException:
-            self._file.close()
-            raise
+            self._opened = opened.pop_all()
 
     def add(self, entry: Entry, outcome: Outcome) -> None:
         """Write what has become of a prompt."""
@@ -80,19 +78,18 @@ class AnswersFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with self._writing(), self._file:
+        with self._writing(), self._opened:
             if self._path.is_file():
                 written = b"".join(self._lines[entry] for entry in self._digests if entry in self._lines)
                 write_atomically(self._path, written)
 
-    def _lock(self) -> None:
-        """The system gives the lock back when the process ends, however it ends."""
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(
-                f"{self._path} is being written by another process. Wait for it to end, or give another --output."
-            ) from None
+    def _locked(self) -> AbstractContextManager[None]:
+        """A lock beside the file and not on it, since in the end another file comes into its place."""
+        place = self._path.resolve()
+        refusal = DataError(
+            f"{self._path} is being written by another process. Wait for it to end, or give another --output."
+        )
+        return locked(place.with_name(f".{place.name}.lock"), refusal)
 
     def _read(self) -> None:
         *lines, cut_off = self._path.read_bytes().split(b"\n")

@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,14 @@ from parse_engine.cli.helptext import field_docs
 from parse_engine.cli.ignored import refuse_ignored
 from parse_engine.config import AUTO, Attention, Backend, ParseConfig, SamplingParams, load_config
 from parse_engine.errors import ConfigError
+from parse_engine.files import check_places
 from parse_engine.trace import Method
 
 if TYPE_CHECKING:
     from parse_engine.profile import Profile
     from parse_engine.request import RequestOptions
+
+STDIN = "-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +106,11 @@ class GenerateSettings(ParseConfig, SamplingParams):
     @property
     def sampling(self) -> SamplingParams:
         return SamplingParams(**_part(self, SamplingParams))
+
+    @property
+    def may_have_objects(self) -> bool:
+        """Whether prompts come from JSON objects, which say themselves how they are decoded."""
+        return self.file is not None and (self.file == STDIN or self.file.endswith(".jsonl"))
 
     @property
     def asking(self) -> RequestOptions:
@@ -228,21 +237,33 @@ def merge(flags: Mapping[str, Any], config: Path | None) -> GenerateSettings:
 
     Raises:
         ConfigError: a key of the file is unknown, a value has the wrong type or is out of range, there is no such
-            profile, or something would be ignored: of the flags beside all settings, of the file beside its own.
+            profile, one file has two uses, or something would be ignored: of the flags beside all settings, of the
+            config file beside its own and beside all.
     """
-    values = dict(flags)
-    if config is not None:
-        own = {key.replace("-", "_"): value for key, value in load_config(config).items()}
-        try:
-            refuse_ignored(GenerateSettings.from_mapping(own), own)
-        except ConfigError as error:
-            raise ConfigError(f"config file {config}: {error}") from None
-        values = {**own, **flags}
+    own = {} if config is None else {key.replace("-", "_"): value for key, value in load_config(config).items()}
+    with _naming(config):
+        alone = GenerateSettings.from_mapping(own)
+    values = {**own, **flags}
     settings = GenerateSettings.from_mapping(values)
     if (profile := settings.loaded_profile()) is not None:
         settings = _with_profile(profile, values)
-    refuse_ignored(settings, flags)
+    with _naming(config):
+        refuse_ignored(own, alone, settings)
+    refuse_ignored(flags, settings)
+    check_places(
+        {"file": None if settings.file == STDIN else settings.file, "profile": settings.profile, "config": config},
+        {"output": settings.output, "html": settings.html},
+    )
     return settings
+
+
+@contextmanager
+def _naming(config: Path | None) -> Iterator[None]:
+    """Name the config file in an error about it."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"config file {config}: {error}") from None
 
 
 def _with_profile(profile: Profile, values: Mapping[str, Any]) -> GenerateSettings:

@@ -40,7 +40,7 @@ def resolve(name_or_path: str | Path, *, weights: bool = True) -> Path:
     if model is not None:
         return _known_folder(model)
     path = Path(name_or_path).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         if not (path / "config.json").is_file():
             raise ModelNotFoundError(f"the folder {path} has no config.json. Give a folder saved by transformers.")
         return path

@@ -9,9 +9,8 @@ from functools import cache
 from importlib import resources
 
 from parse_engine.errors import ConfigError, UnsupportedModelError, did_you_mean
-from parse_engine.text import Message
+from parse_engine.text import SENTINEL, Message
 
-SENTINEL = "4f1c9aSENTINEL7be2"
 # For models without a chat template, and the one form in which a base model is asked.
 PLAIN = "\n\nQuestion: {question}\nAnswer:"
 

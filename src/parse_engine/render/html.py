@@ -43,6 +43,8 @@ class About:
     drafter: str | None
     config: ParseConfig
     """How drafts were judged."""
+    profile: str | None = None
+    """What calibrated it."""
 
 
 @dataclass(frozen=True)

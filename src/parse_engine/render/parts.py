@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from parse_engine.thinking import split
 from parse_engine.trace import Answer, BoundaryVerdict, Trace
 
 
@@ -54,9 +55,9 @@ def kept_characters(trace: Trace) -> int:
 
 
 def by_author(answer: Answer) -> tuple[str, str]:
-    """The answer's text as what the drafter wrote and what the target wrote; together they are the text."""
+    """The answer's text without thoughts as what the drafter wrote and what the target wrote; together the text."""
     if answer.trace.method == "draft":
         return answer.text, ""
-    committed = answer.trace.committed_text
+    committed = split(answer.trace.committed_text).text
     cut = len(committed) if answer.text.startswith(committed) else 0
     return answer.text[:cut], answer.text[cut:]

@@ -46,10 +46,10 @@ def advance(view: View, event: Event) -> View:
             return dataclasses.replace(view, draft=view.draft + text)
         case Verified(draft_text):
             return dataclasses.replace(view, draft=draft_text, verified=event)
-        case Committed(text):
-            return dataclasses.replace(view, kept=len(text))
-        case Continuing(text):
-            return dataclasses.replace(view, continued=view.continued + text)
+        case Committed():
+            return dataclasses.replace(view, kept=event.end)
+        case Continuing(text, thinking):
+            return dataclasses.replace(view, continued=view.continued + thinking + text)
         case Done(answer):
             return dataclasses.replace(view, kept=kept_characters(answer.trace))
 

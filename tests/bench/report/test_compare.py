@@ -55,7 +55,10 @@ def test_a_run_against_itself_is_the_same() -> None:
     assert parse.accuracy_diff_ci == pytest.approx((-0.109, 0.109), abs=0.001)  # 40 questions that do not differ
     assert parse.speed_ratio_ci == pytest.approx((1.0, 1.0))
     assert (parse.answers, parse.verdict) == (40, "accuracy not told apart, same speed")
-    assert (target.speed_ratio, target.verdict) == (None, "accuracy not told apart")  # the yardstick has no speed of its own
+    assert (target.speed_ratio, target.verdict) == (
+        None,
+        "accuracy not told apart",
+    )  # the yardstick has no speed of its own
     assert differences(run(records), run(records)) == []
 
 

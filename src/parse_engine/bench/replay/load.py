@@ -17,10 +17,12 @@ from parse_engine.backends.hf import HFModel, pick_device
 from parse_engine.backends.load import LoadOptions, closed_on_error
 from parse_engine.bench.replay.memory import Need, check_fits, free_bytes, need
 from parse_engine.bench.replay.methods import Models
+from parse_engine.bench.replay.model import RecordedCodec
 from parse_engine.bench.replay.profile import Profile
 from parse_engine.bench.replay.shapes import Shape
 from parse_engine.config import Backend
 from parse_engine.errors import ConfigError, DeviceError
+from parse_engine.text import Codec
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _SUFFIX = 96
@@ -80,6 +82,7 @@ def load(pair: Pair, profile: Profile, needs: Sequence[Need]) -> Models:
     """
     shares = dict(zip(pair.roles, _shares(needs, pair), strict=True))
     models: dict[str, Model] = {}
+    codecs: dict[str, Codec] = {}
     with tempfile.TemporaryDirectory(prefix="parse-engine-") as folder, closed_on_error() as loaded:
         for role, shape in reversed(pair.roles.items()):  # first the drafter, as in `load_pair`
             path = Path(folder) / role
@@ -89,9 +92,10 @@ def load(pair: Pair, profile: Profile, needs: Sequence[Need]) -> Models:
                 check_target(path)
             models[role] = _load(role, path, shape, pair, _length(profile), shares[role])
             loaded.append(models[role])
-    target, drafter = models["target"], models["drafter"]
-    same = target.codec.same_tokens_as(drafter.codec)
-    return Models(target, drafter, target.codec, target.codec if same else drafter.codec)
+            codecs[role] = read_codec(path, RecordedCodec)
+    target, drafter = codecs["target"], codecs["drafter"]
+    same = target.same_tokens_as(drafter)
+    return Models(models["target"], models["drafter"], target, target if same else drafter)
 
 
 def _length(profile: Profile) -> int:
@@ -136,7 +140,7 @@ def _load(role: str, folder: Path, shape: Shape, pair: Pair, length: int, memory
     try:
         with pair.device:
             model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-                shape.config, dtype=dtype, attn_implementation=attention
+                shape.config, dtype=dtype, attn_implementation=attention if attention == "flex_attention" else None
             )
     except torch.OutOfMemoryError:
         raise DeviceError(f"{name} needs more memory than {pair.device} has left. Use a smaller pair.") from None

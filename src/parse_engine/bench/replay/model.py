@@ -29,6 +29,13 @@ class Call:
     """What stands for the last of them."""
 
 
+class RecordedCodec(Codec):
+    """A tokenizer of made-up words. All of a draft is handed over, words that it does not know as the unknown one."""
+
+    def carry(self, text: str, after: Sequence[int] = ()) -> tuple[list[int], str]:
+        return self.encode_after(text, after), ""
+
+
 class Replayed(WrappedModel):
     """A model whose answers have recorded lengths: `decode` takes its calls in their order, `verify` is the model's."""
 
