@@ -22,6 +22,7 @@ def eight_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(threads, "_cores", lambda: 8)
     monkeypatch.setattr(threads, "_TORCHS_OWN", 8)
+    monkeypatch.setattr(threads, "_not_the_users", 8)
     torch.set_num_threads(8)
     yield
     torch.set_num_threads(before)
@@ -33,6 +34,7 @@ def test_a_small_model_takes_one_thread_and_a_large_one_those_of_torch(
 ) -> None:
     """With one thread per core an answer of the embedded pair took 10 s beside one busy process, instead of 0.5."""
     monkeypatch.setattr(threads, "_TORCHS_OWN", own)
+    monkeypatch.setattr(threads, "_not_the_users", own)
     torch.set_num_threads(own)
     chosen = []
     for parameters in (SMALL, LARGE, SMALL):
@@ -47,13 +49,32 @@ def test_every_loaded_model_chooses() -> None:
 
 
 @pytest.mark.parametrize("parameters", [SMALL, LARGE])
-def test_what_the_user_chose_stays(parameters: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(3)
+@pytest.mark.parametrize("first", [SMALL, LARGE])
+@pytest.mark.parametrize("chosen", [1, 3, 4, 6, 8])
+def test_what_the_user_chose_after_a_model_was_loaded_stays(parameters: int, first: int, chosen: int) -> None:
+    """One thread was taken for a choice of ours, and half the cores or more for torch's."""
+    choose_threads(first)
+    before = torch.get_num_threads()
+    torch.set_num_threads(chosen)
     choose_threads(parameters)
-    assert torch.get_num_threads() == 3
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        with monkeypatch.context() as patch:
-            patch.setenv(variable, "8")
-            torch.set_num_threads(8)
-            choose_threads(parameters)
-            assert torch.get_num_threads() == 8
+    assert torch.get_num_threads() == chosen or chosen == before
+
+
+@pytest.mark.parametrize("parameters", [SMALL, LARGE])
+@pytest.mark.parametrize("chosen", [1, 3])
+def test_few_threads_that_the_user_chose_before_stay(
+    parameters: int, chosen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "_TORCHS_OWN", chosen)
+    monkeypatch.setattr(threads, "_not_the_users", chosen)
+    torch.set_num_threads(chosen)
+    choose_threads(parameters)
+    assert torch.get_num_threads() == chosen
+
+
+@pytest.mark.parametrize("parameters", [SMALL, LARGE])
+@pytest.mark.parametrize("variable", ["OMP_NUM_THREADS", "MKL_NUM_THREADS"])
+def test_what_the_environment_says_stays(parameters: int, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "8")
+    choose_threads(parameters)
+    assert torch.get_num_threads() == 8

@@ -211,7 +211,7 @@ def accuracy_difference(pairs: Sequence[Pair]) -> tuple[float | None, stats.Inte
 
 
 def is_judged(trace: Trace) -> bool:
-    """Whether there is a draft that a pass has gone over; one that was given up is not judged."""
+    """Whether there is a draft that a pass has gone over. An unfinished one is judged too, an empty one is not."""
     return trace.verify_passes > 0 and trace.draft_tokens > 0
 
 
