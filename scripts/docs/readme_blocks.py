@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from results_blocks import ROOT, load
 
-EMBEDDED, QWEN = "the embedded pair", "Qwen2.5-Coder 1.5B and 0.5B, 4-bit"
+EMBEDDED, QWEN = "embedded pair", "Qwen2.5-Coder 1.5B and 0.5B, 4-bit"
+TASKS = {"tiny": "counts", "gsm8k": "GSM8K", "humaneval+": "HumanEval+"}
 WHOLE_DRAFTS = "parse:judge=fused:full_threshold=0.415921:max_prefixes=1:threshold=1"
 CAREFUL = "parse:judge=fused:full_threshold=0.626986:threshold=0.968424:delta=64:rule=first-failure"
 
@@ -58,7 +59,7 @@ def first_table() -> str:
         own, ratio = accuracy[row.method], speed[row.method]
         right = f"{own['accuracy']:.1%} ({accuracy['target']['accuracy']:.1%})"
         flight = f", {row.in_flight} in flight" if row.in_flight > 1 else ""
-        cells = (f"{row.models}, {row.task}{flight}", row.name, right, f"{ratio['speed_ratio']:.2f}")
+        cells = (f"{row.models}: {TASKS[row.task]}{flight}", row.name, right, f"{ratio['speed_ratio']:.2f}")
         verdict = verdict_of(own["accuracy_diff_ci"], ratio["speed_ratio_ci"], ratio["speed_ratio"], row.lossless)
         lines.append(f"| {' | '.join((*cells, verdict))} |")
     return "\n".join(lines)
@@ -80,8 +81,10 @@ def verdict_of(
         return "faster, and exact: use it"
     if difference[0] >= _ENOUGH:
         return "faster, and as right: use it"
-    lost = f"up to {-100 * difference[0]:.0f} points may be lost"
-    return f"faster, but right answers are lost ({lost})" if difference[1] < 0 else f"faster, but {lost}"
+    most, least = (f"{-100 * end:.0f}" for end in difference)
+    if difference[1] < 0:
+        return f"faster, but {least} to {most} points of right answers are lost"
+    return f"faster, but up to {most} points of right answers may be lost"
 
 
 def refresh(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
