@@ -47,13 +47,14 @@ def alone(engine: Engine) -> str:
 
 
 def run(model: HTTPModel, work: Coroutine[Any, Any, T]) -> T:
-    """A model's work, and its end."""
+    """A model's work, and the end of its connections, which belong to one event loop."""
 
     async def closed() -> T:
         try:
             return await work
         finally:
             await model.close()
+            model.closed = False
 
     return asyncio.run(closed())
 
