@@ -41,7 +41,8 @@ def test_what_auto_stands_for(given: tuple[Any, ...], names: tuple[Any, ...]) ->
     ("names", "options", "message"),
     [
         (("big", None), {"devcie": "cuda"}, "unknown option 'devcie'. Did you mean 'device'"),
-        (("big", None), {"backend": "vlm"}, "one of hf, vllm, http"),
+        (("big", None), {"backend": "vlm"}, "backend is 'vlm'; it must be 'hf' or"),
+        (("big", None), {"timeout": -1}, "timeout is -1; it must be above 0"),
         (("big", None), {"backend": "http"}, "Add --target-url"),
         (("auto", "small"), {"backend": "http", "target_url": URL}, "drafter 'small' has no address"),
         (("auto", "auto"), {"target_options": {"seed": 1}}, "target options are vLLM's own"),
