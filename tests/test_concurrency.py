@@ -128,7 +128,8 @@ def test_answers_come_in_order_and_no_more_than_asked_are_in_flight(codec: Codec
 
 
 def test_models_that_take_one_answer_at_a_time_get_one() -> None:
-    engine = Engine(tiny_model(1), tiny_model(2), concurrency=8)
+    with pytest.warns(UserWarning, match="these models give one answer at a time, so concurrency 8 is 1"):
+        engine = Engine(tiny_model(1), tiny_model(2), concurrency=8)
     params = SamplingParams(max_tokens=20)
     prompts = [f"How many {word}?" for word in ("apples", "pears", "plums")]
     assert engine.inner.concurrency == 1

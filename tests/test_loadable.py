@@ -14,6 +14,8 @@ from tests.calibration.profiles import make_profile
 from tests.conftest import byte_tokenizer
 from tests.scripted import ScriptedModel
 
+URL = "http://127.0.0.1:9/v1"
+
 
 @pytest.mark.parametrize(
     ("args", "options", "message"),
@@ -32,6 +34,15 @@ from tests.scripted import ScriptedModel
         ((), {"concurency": 2}, "unknown option 'concurency'. Did you mean 'concurrency'"),
         ((), {"backend": "vlm"}, "backend is 'vlm'"),
         ((), {"target_options": 5}, "target_options is 5; it must be a mapping"),
+        ((), {"timeout": -1}, "timeout is -1; it must be above 0"),
+        ((), {"timeout": 9}, "timeout would be ignored: it needs a model behind an address"),
+        ((), {"label_ids": False}, "label_ids would be ignored: it needs a drafter and a target behind an address"),
+        (("auto", None), {"target_url": URL, "label_ids": False}, "label_ids would be ignored"),
+        (("auto", None), {"draft_url": URL}, "draft_url would be ignored: it needs a drafter"),
+        (("auto", None), {"attention": "flex_attention"}, "attention would be ignored: it needs a drafter and"),
+        ((), {"backend": "vllm", "device": "cuda"}, "device would be ignored: it needs a model that runs here on"),
+        ((), {"target_url": URL, "dtype": "float32"}, "dtype would be ignored: it needs a model that runs here"),
+        ((), {"target_url": URL, "backend": "vllm"}, "backend would be ignored: it needs a model without an address"),
     ],
 )
 @pytest.mark.parametrize("kind", [Engine, AsyncEngine])

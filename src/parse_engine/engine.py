@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
@@ -90,7 +91,10 @@ class AsyncEngine(Loadable):
         self.draft_timeout = options.get("draft_timeout")
         self._same_tokens = drafter is not None and drafter.codec.same_tokens_as(target.codec)
         most = min(model.concurrency for model in (target, drafter) if model is not None)
-        self.concurrency = min(options.get("concurrency") or most, most)
+        if (wanted := options.get("concurrency") or most) > most:
+            many = "one answer" if most == 1 else f"{most} answers"
+            warnings.warn(f"these models give {many} at a time, so concurrency {wanted} is {most}", stacklevel=2)
+        self.concurrency = min(wanted, most)
         self._turn = asyncio.Semaphore(self.concurrency)
         self._max_waiting = options.get("max_waiting")
         self._waiting = 0

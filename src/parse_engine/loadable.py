@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack, cast
 
 from parse_engine.backends.base import Model
-from parse_engine.backends.load import LoadOptions, closed_on_error, load_pair
+from parse_engine.backends.load import LoadOptions, check_loading, closed_on_error, load_pair, without_effect
 from parse_engine.config import AUTO, ParseConfig, check_options
 from parse_engine.errors import ConfigError
 from parse_engine.profile import Profile
@@ -84,7 +84,7 @@ class Loadable:
             config: how drafts are judged; a mapping names some of the fields.
 
         Raises:
-            ConfigError: an option is unknown, or options contradict each other.
+            ConfigError: an option is unknown or would have no effect, or options contradict each other.
             ModelError: a model is unknown, absent or unsuited.
             DeviceError: CUDA was asked for and is absent.
             BackendError: a server does not answer.
@@ -96,9 +96,13 @@ class Loadable:
         given: dict[str, Any] = {**options}
         own: Any = {name: given.pop(name) for name in EngineOptions.__annotations__ if name in given}
         check_engine_options(own)
+        loading = cast(LoadOptions, given)
+        check_loading(target, draft, loading)
+        for option, need in without_effect(target, draft, loading).items():
+            raise ConfigError(f"{option} would be ignored: it needs {need}. Drop it, or change the rest.")
         own["profile"] = read_profile(own.get("profile"))
         config = None if config is None else ParseConfig.of(config)
         with closed_on_error() as loaded:
-            pair = load_pair(target, draft, **cast(LoadOptions, given))
+            pair = load_pair(target, draft, **loading)
             loaded += [model for model in pair if model is not None]
             return cls(*pair, config, **own)

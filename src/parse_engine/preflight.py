@@ -19,7 +19,7 @@ from parse_engine.backends.folder import (
     read_ends,
     united,
 )
-from parse_engine.backends.load import LoadOptions, check_options, connect, names_of, vllm_options
+from parse_engine.backends.load import LoadOptions, check_loading, connect, names_of, vllm_options
 from parse_engine.config import ParseConfig
 from parse_engine.errors import ParseEngineError
 from parse_engine.models.fingerprint import fingerprint
@@ -83,7 +83,7 @@ def check(
     """
     target, draft = names_of(target, draft, options.get("target_url"), options.get("draft_url"))
     findings: list[Finding] = []
-    _attempt(findings, lambda: check_options(target, draft, options))
+    _attempt(findings, lambda: check_loading(target, draft, options))
     judge: Judge | None = None
     large = _look_at(findings, "target", target, options, alone=draft is None)
     if large is not None:

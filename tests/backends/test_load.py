@@ -11,7 +11,7 @@ import pytest
 
 from parse_engine import AsyncEngine, Engine, ParseConfig
 from parse_engine.backends.hf import HFModel
-from parse_engine.backends.load import load_pair, names_of, vllm_options
+from parse_engine.backends.load import LoadOptions, effective, load_pair, names_of, vllm_options
 from parse_engine.bench.lineup import load_lineup
 from parse_engine.bench.methods import parse_method
 from parse_engine.errors import ConfigError, DeviceError
@@ -41,7 +41,8 @@ def test_what_auto_stands_for(given: tuple[Any, ...], names: tuple[Any, ...]) ->
     ("names", "options", "message"),
     [
         (("big", None), {"devcie": "cuda"}, "unknown option 'devcie'. Did you mean 'device'"),
-        (("big", None), {"backend": "vlm"}, "one of hf, vllm, http"),
+        (("big", None), {"backend": "vlm"}, "backend is 'vlm'; it must be 'hf' or"),
+        (("big", None), {"timeout": -1}, "timeout is -1; it must be above 0"),
         (("big", None), {"backend": "http"}, "Add --target-url"),
         (("auto", "small"), {"backend": "http", "target_url": URL}, "drafter 'small' has no address"),
         (("auto", "auto"), {"target_options": {"seed": 1}}, "target options are vLLM's own"),
@@ -51,6 +52,15 @@ def test_what_auto_stands_for(given: tuple[Any, ...], names: tuple[Any, ...]) ->
 def test_what_cannot_be(names: tuple[str, str | None], options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         load_pair(*names, **options)
+
+
+def test_what_has_no_effect_is_left_out() -> None:
+    """Of all settings of a command, which hands them over whether they were given or not."""
+    given: LoadOptions = {"backend": "http", "target_url": URL, "draft_url": URL, "device": "cpu", "timeout": 9.0}
+    assert effective("auto", "auto", given) == {name: value for name, value in given.items() if name != "device"}
+    assert effective("auto", None, {"attention": "sdpa", "draft_url": URL, "dtype": "auto"}) == {"dtype": "auto"}
+    here: LoadOptions = {"backend": "hf", "device": "cpu", "dtype": "float32", "attention": "sdpa"}
+    assert effective("auto", "auto", here) == here
 
 
 def test_a_model_that_drafts_for_itself_is_loaded_once() -> None:

@@ -31,8 +31,6 @@ def test_the_text_goes_to_stdout_and_nothing_to_stderr(run: Run, calls: Calls) -
             "backend": "hf",
             "target_url": None,
             "draft_url": None,
-            "timeout": 60.0,
-            "label_ids": True,
             "device": "auto",
             "dtype": "auto",
             "attention": "sdpa",

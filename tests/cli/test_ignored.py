@@ -116,11 +116,9 @@ def test_what_a_file_says_may_have_its_effect_by_a_flag(
 
 
 @pytest.mark.parametrize(
-    ("lines", "refused"), [('judge = "likelihood"', True), ('judge = "fused"', True), ('judge = "prompt"', False)]
+    ("lines", "refused"), [('judge = "likelihood"', True), ('judge = "fused"', False), ('judge = "prompt"', False)]
 )
-def test_what_only_the_judge_that_asks_alone_reads(
-    run: Run, calls: Calls, tmp_path: Path, lines: str, refused: bool
-) -> None:
+def test_what_only_a_judge_that_asks_reads(run: Run, calls: Calls, tmp_path: Path, lines: str, refused: bool) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(f"{lines}\nmin_label_mass = 0.2")
     result = run("generate", "x", "--config", str(file))

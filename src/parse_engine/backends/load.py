@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
-from parse_engine.config import AUTO, EMBEDDED_DRAFTER, EMBEDDED_TARGET, Attention, Backend, choices
-from parse_engine.errors import ConfigError, did_you_mean
+from parse_engine.config import AUTO, EMBEDDED_DRAFTER, EMBEDDED_TARGET, Attention, Backend, check_options
+from parse_engine.errors import ConfigError
 
 if TYPE_CHECKING:  # the command line reads this module without torch
     from parse_engine.backends.base import Model
@@ -52,7 +53,7 @@ def load_pair(
     from parse_engine.models.resolve import resolve
 
     target, draft = names_of(target, draft, options.get("target_url"), options.get("draft_url"))
-    check_options(target, draft, options)
+    check_loading(target, draft, options)
     if draft is not None and options.get("target_url") is None:
         check_target(resolve(target))
         if options.get("backend") != "vllm":
@@ -95,18 +96,77 @@ def names_of(
     return target, draft
 
 
-def check_options(target: str | Path, draft: str | Path | None, options: LoadOptions) -> None:
-    """Refuse options that are unknown, or that do not go together.
+@dataclass(frozen=True)
+class Places:
+    """Where the models of an engine run."""
+
+    backend: Backend
+    target_url: str | None
+    draft_url: str | None
+    has_drafter: bool
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether a model runs in this process, and not behind an address."""
+        return self.target_url is None or (self.draft_url is None and self.has_drafter)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a model has an address."""
+        return self.target_url is not None or (self.draft_url is not None and self.has_drafter)
+
+
+@dataclass(frozen=True)
+class Need:
+    """When an option has an effect."""
+
+    is_met: Callable[[Places], bool]
+    words: str
+    judges: bool = False
+    """Whether drafts must be judged for it as well."""
+
+
+NEEDS: Mapping[str, Need] = {
+    "backend": Need(lambda p: p.backend == "http" or p.runs_here, "a model without an address"),
+    "device": Need(lambda p: p.backend == "hf" and p.runs_here, "a model that runs here on the back end hf"),
+    "dtype": Need(lambda p: p.backend != "http" and p.runs_here, "a model that runs here"),
+    "attention": Need(
+        lambda p: p.backend == "hf" and p.target_url is None, "a target that runs here on the back end hf", judges=True
+    ),
+    "timeout": Need(lambda p: p.is_served, "a model behind an address (target_url, draft_url)"),
+    "label_ids": Need(lambda p: p.target_url is not None, "a target behind an address (target_url)", judges=True),
+}
+
+
+def without_effect(target: str | Path, draft: str | Path | None, options: LoadOptions) -> dict[str, str]:
+    """The options that are given and change nothing for these models, and what they need."""
+    target_url, draft_url = options.get("target_url"), options.get("draft_url")
+    has_drafter = names_of(target, draft, target_url, draft_url)[1] is not None
+    places = Places(options.get("backend", "hf"), target_url, draft_url, has_drafter)
+    found = {} if has_drafter or draft_url is None else {"draft_url": "a drafter"}
+    for name in options:
+        need = NEEDS.get(name)
+        if need and not (need.is_met(places) and (has_drafter or not need.judges)):
+            found[name] = f"a drafter and {need.words}" if need.judges else need.words
+    return found
+
+
+def effective(target: str | Path, draft: str | Path | None, options: LoadOptions) -> LoadOptions:
+    """The options without those that change nothing for these models."""
+    ignored = without_effect(target, draft, options)
+    return cast(LoadOptions, {name: value for name, value in options.items() if name not in ignored})
+
+
+def check_loading(target: str | Path, draft: str | Path | None, options: LoadOptions) -> None:
+    """Refuse options that are unknown, of another type or out of range, or that do not go together.
 
     Raises:
         ConfigError: there are some.
     """
-    for option in options:
-        if option not in LoadOptions.__annotations__:
-            raise ConfigError(f"unknown option '{option}'.{did_you_mean(option, LoadOptions.__annotations__)}")
+    check_options(options, LoadOptions)
+    if not (seconds := options.get("timeout", 60.0)) > 0:
+        raise ConfigError(f"timeout is {seconds!r}; it must be above 0.")
     backend = options.get("backend", "hf")
-    if backend not in choices(Backend):
-        raise ConfigError(f"backend is '{backend}'; it must be one of {', '.join(choices(Backend))}.")
     if backend == "http":
         if options.get("target_url") is None:
             raise ConfigError("the back end http needs the target's address. Add --target-url http://HOST:PORT/v1.")

@@ -101,14 +101,13 @@ def load_lineup(
         if share:
             targets = {decoder: SharedModel(model) for decoder, model in targets.items()}
             drafter = drafter and SharedModel(drafter)
-        lineup = assemble(methods, targets, drafter, config, concurrency, profile, given or {})
-        for model in lineup.models:
+        for model in loaded:
             if model.concurrency < concurrency:
                 raise ConfigError(
                     f"concurrency is {concurrency}, and {model.name} takes {model.concurrency} answer"
                     f"{'s' * (model.concurrency != 1)} at a time. Use --backend vllm or http, or a smaller number."
                 )
-    return lineup
+        return assemble(methods, targets, drafter, config, concurrency, profile, given or {})
 
 
 def check_methods(methods: Sequence[Method], draft: str | None, options: LoadOptions) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -55,6 +56,7 @@ def main(args: Sequence[str] | None = None) -> None:
     output any more. `args` are the words after the program's name; by default the process's own.
     """
     open_closed_streams()
+    warnings.filterwarnings("ignore", "these models give", UserWarning)  # `generate` says so in a line of its own
     stdout = sys.stdout
     try:
         status = _run(args)

@@ -130,13 +130,17 @@ async def _calibrate(
     promise: Promise,
     folder: Path,
 ) -> Profile:
+    from parse_engine.backends.load import effective
     from parse_engine.bench.provenance import describe, describe_models, open_folder
     from parse_engine.calibration.collect import usable
     from parse_engine.calibration.run import calibrate
     from parse_engine.engine import AsyncEngine
 
     engine = AsyncEngine.load(
-        *settings.names(), config=settings.judging, concurrency=settings.concurrency, **settings.loading
+        *settings.names(),
+        config=settings.judging,
+        concurrency=settings.concurrency,
+        **effective(*settings.names(), settings.loading),
     )
     try:
         assert engine.drafter is not None

@@ -187,6 +187,7 @@ def _say_what_the_embedded_pair_can(entries: list[Entry]) -> None:
 def _load(settings: GenerateSettings) -> Engine:
     target, draft = settings.names()
     with _status(settings):
+        from parse_engine.backends.load import effective
         from parse_engine.blocking import Engine
 
         return Engine.load(
@@ -196,7 +197,7 @@ def _load(settings: GenerateSettings) -> Engine:
             profile=settings.loaded_profile(),
             concurrency=settings.concurrency,
             draft_timeout=settings.draft_timeout,
-            **settings.loading,
+            **effective(target, draft, settings.loading),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from parse_engine.backends.load import NEEDS, Need, Places
 from parse_engine.config import ParseConfig
 from parse_engine.errors import ConfigError
 
@@ -23,18 +24,18 @@ class Rule:
     """What they need, in words."""
 
 
-def _runs_here(settings: GenerateSettings) -> bool:
-    """Whether a model runs in this process, and not behind an address."""
-    return settings.target_url is None or (settings.draft_url is None and settings.method != "target")
-
-
-def _is_served(settings: GenerateSettings) -> bool:
-    """Whether a model that is used has an address."""
-    return settings.target_url is not None or (settings.draft_url is not None and settings.method != "target")
-
-
 def _rule(names: str, has_effect: Callable[[GenerateSettings], bool], need: str) -> Rule:
     return Rule(frozenset(names.split()), has_effect, need)
+
+
+def _loading_rule(name: str, need: Need) -> Rule:
+    """The rule of an option of loading, which Python callers have as well."""
+
+    def has_effect(settings: GenerateSettings) -> bool:
+        places = Places(settings.backend, settings.target_url, settings.draft_url, settings.method != "target")
+        return need.is_met(places) and (settings.method == "parse" or not need.judges)
+
+    return _rule(name, has_effect, f"method parse with {need.words}" if need.judges else need.words)
 
 
 JUDGING = " ".join(field.name for field in fields(ParseConfig))
@@ -46,32 +47,14 @@ RULES = (
     _rule(
         "delta boundary_rule", lambda s: s.max_prefixes > 1, "prefixes before the whole draft (max_prefixes above 1)"
     ),
-    _rule("judge_suffix judge_prompt", lambda s: s.judge in ("prompt", "fused"), "a judge that asks"),
-    _rule(
-        "min_label_mass",
-        lambda s: s.judge == "prompt" and s.profile is None,
-        "judge prompt as it is without a profile, the only one that reads verdicts alone",
-    ),
+    _rule("judge_suffix judge_prompt min_label_mass", lambda s: s.judge in ("prompt", "fused"), "a judge that asks"),
     _rule(
         "keep_agreeing",
         lambda s: s.greedy or s.may_have_objects or not s.keep_agreeing,
         "greedy decoding (temperature 0)",
     ),
     _rule("top_p seed", lambda s: not s.greedy or s.may_have_objects, "sampling (temperature above 0)"),
-    _rule("backend", lambda s: s.backend == "http" or _runs_here(s), "a model without an address"),
-    _rule("device", lambda s: s.backend == "hf" and _runs_here(s), "a model that runs here on the back end hf"),
-    _rule("dtype", lambda s: s.backend != "http" and _runs_here(s), "a model that runs here"),
-    _rule(
-        "attention",
-        lambda s: s.backend == "hf" and s.target_url is None and s.method == "parse",
-        "method parse with a target that runs here on the back end hf",
-    ),
-    _rule("timeout", _is_served, "a model behind an address (target_url, draft_url)"),
-    _rule(
-        "label_ids",
-        lambda s: s.target_url is not None and s.method == "parse",
-        "method parse with a target behind an address (target_url)",
-    ),
+    *(_loading_rule(name, need) for name, need in NEEDS.items()),
 )
 
 
