@@ -35,7 +35,7 @@ lint: .venv/.dev ## Check style, formatting and types
 docs: .venv/.dev ## Write docs/cli.md and the generated parts of README.md again
 	@$(BIN)/python scripts/docs/build.py
 
-train: .venv/.dev ## Train the embedded pair again, and put it into the package (some hours on two cores)
+train: .venv/.dev ## Train the embedded pair again, from nothing, and put it into the package (an hour and a half on one core)
 	@$(BIN)/python scripts/embedded/train.py all --out build/embedded
 
 bench: .venv/.dev ## Measure the embedded pair on LIMIT questions, and its verification pass
