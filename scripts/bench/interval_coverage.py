@@ -1,4 +1,4 @@
-"""How often 95 % intervals hold the truth: `python scripts/bench/coverage.py --output results/coverage.json`.
+"""How often 95 % intervals hold the truth: `python scripts/bench/interval_coverage.py --output results/coverage.json`.
 
 Draws the answers of a method and of the target from populations whose truth is known, again and again, and counts how
 often the interval of `parse_engine.bench.report.stats` holds it, how often the truth lies above and below, and how wide
