@@ -1,8 +1,8 @@
 """Paired statistics: both methods answered the same questions.
 
 How often the intervals hold the truth is simulated by scripts/bench/interval_coverage.py (results/coverage.json). All
-of them are over questions alone: how far a figure would move with other questions of the same kind. What makes a whole run
-faster or slower, another load of the machine for instance, is not in them.
+of them are over questions alone: how far a figure would move with other questions of the same kind. What makes a
+whole run faster or slower, another load of the machine for instance, is not in them.
 """
 
 from __future__ import annotations
