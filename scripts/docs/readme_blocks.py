@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from results_blocks import ROOT, load
 
 EMBEDDED, QWEN = "embedded pair", "Qwen2.5-Coder 1.5B and 0.5B, 4-bit"
+LLAMA = f"{QWEN}, the 0.5B on llama.cpp"
 TASKS = {"tiny": "counts", "gsm8k": "GSM8K", "humaneval+": "HumanEval+"}
 WHOLE_DRAFTS = "parse:judge=fused:full_threshold=0.415921:max_prefixes=1:threshold=1"
 CAREFUL = "parse:judge=fused:full_threshold=0.626986:threshold=0.968424:delta=64:rule=first-failure"
@@ -35,7 +36,7 @@ ROWS = (
     Row(QWEN, "gsm8k", "PARSE with a profile", WHOLE_DRAFTS, "real-gsm8k-150.json", "real-gsm8k-8.json", in_flight=8),
     Row(QWEN, "gsm8k", "vLLM's draft model", "draft-model", "real-gsm8k-16.json", "real-1.json", lossless=True),
     Row(
-        QWEN,
+        LLAMA,
         "humaneval+",
         "PARSE with a profile",
         CAREFUL,
@@ -51,15 +52,16 @@ _ENOUGH = -0.02
 def first_table() -> str:
     """README's first table: a few measured pairs and tasks, and what follows for a user."""
     lines = [
-        "| models, task | method | right answers (target) | times as fast | so |",
+        "| models, task | method | right answers (target), questions | times as fast, questions | so |",
         "| --- | --- | ---: | ---: | --- |",
     ]
     for row in ROWS:
         accuracy, speed = (load(file)["figures"][row.task] for file in (row.accuracy, row.speed))
         own, ratio = accuracy[row.method], speed[row.method]
-        right = f"{own['accuracy']:.1%} ({accuracy['target']['accuracy']:.1%})"
+        right = f"{own['accuracy']:.1%} ({accuracy['target']['accuracy']:.1%}), {own['answers']}"
+        fast = f"{ratio['speed_ratio']:.2f}, {ratio['answers']}"
         flight = f", {row.in_flight} in flight" if row.in_flight > 1 else ""
-        cells = (f"{row.models}: {TASKS[row.task]}{flight}", row.name, right, f"{ratio['speed_ratio']:.2f}")
+        cells = (f"{row.models}: {TASKS[row.task]}{flight}", row.name, right, fast)
         verdict = verdict_of(own["accuracy_diff_ci"], ratio["speed_ratio_ci"], ratio["speed_ratio"], row.lossless)
         lines.append(f"| {' | '.join((*cells, verdict))} |")
     return "\n".join(lines)

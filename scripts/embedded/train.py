@@ -1,8 +1,8 @@
 """Train the embedded pair on a CPU, from nothing: `python scripts/embedded/train.py all`.
 
 Its steps run alone too, in this order: `tokenizer`, `drafter`, `seed`, `target`, and `export`, which puts the pair into
-the package. Training goes on from its last checkpoint. One process a core, each with one thread, is fastest:
-`OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 scripts/embedded/train.py target`.
+the package. Training goes on from its last checkpoint. Where cores do not share their arithmetic, a process on each is
+faster: `OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 scripts/embedded/train.py target`.
 """
 
 from __future__ import annotations
