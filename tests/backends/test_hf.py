@@ -389,3 +389,19 @@ def test_an_interrupted_forward_leaves_no_broken_cache(
         with pytest.raises(seen):
             decoded(target, prompt, 3)
     assert decoded(target, prompt, 8) == expected
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 15, 16, 17, 39, 40])
+def test_agreement_is_read_in_blocks_of_rows(target: HFModel, monkeypatch: pytest.MonkeyPatch, wrong: int) -> None:
+    """It took one LM-head call for each token; now as many as there are blocks up to the first that differs."""
+    prompt = [1, 2, 3]
+    draft = decoded(target, prompt, 40)
+    assert len(draft) == 40
+    if wrong < 40:
+        draft[wrong] = (draft[wrong] + 1) % 200
+    scores = verified(target, VerifyRequest(tuple(prompt), tuple(draft), (40,)))
+    read: list[int] = []
+    logits = target._logits
+    monkeypatch.setattr(target, "_logits", lambda hidden: read.append(len(hidden)) or logits(hidden))
+    assert scores.agreeing(0) == wrong
+    assert read == [16, 16, 8][: min(wrong // 16, 2) + 1]

@@ -219,9 +219,11 @@ class HFModel:
     @torch.inference_mode()
     def _agreeing(self, hidden: Tensor, tokens: Sequence[int]) -> int:
         """How many of `tokens`, in order, are the greedy choice of the hidden states [L, d] that predict them."""
-        for count, token in enumerate(tokens):
-            if int(self._logits(hidden[count]).argmax()) != token:
-                return count
+        for start in range(0, len(tokens), _RUN_ROWS):
+            wanted = torch.tensor(tokens[start : start + _RUN_ROWS], device=hidden.device)
+            same = self._logits(hidden[start : start + len(wanted)]).argmax(-1) == wanted
+            if not same.all():
+                return start + int(same.int().argmin())
         return len(tokens)
 
     def _hidden_after(self, tokens: Sequence[int]) -> Tensor:
